@@ -1,0 +1,40 @@
+"""What a running prediction tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.volume import Mask
+
+
+@dataclass(frozen=True, eq=False)
+class BoxDone:
+    """A piece of the mask on the scan's own grid; a later box may refine an earlier one.
+
+    `start` is the (Z, Y, X) index of its first voxel, `labels` its mask values.
+    """
+
+    start: tuple[int, int, int]
+    labels: npt.NDArray[np.unsignedinteger[Any]]
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        z, y, x = (slice(a, a + n) for a, n in zip(self.start, self.labels.shape, strict=True))
+        return z, y, x
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A finished prediction.
+
+    `softmax` is float16 (L, Z, Y, X) with background first, if it was asked for.
+    """
+
+    mask: Mask
+    device: str
+    seconds: float
+    softmax: npt.NDArray[np.float16] | None = None

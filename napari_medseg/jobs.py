@@ -1,0 +1,310 @@
+"""Long work: a generator of small events that returns its result.
+
+>>> job = predict(volume, segmenter)       # nothing has run yet
+>>> for event in job: ...                  # Progress, or an event of the station's own
+>>> result = finish(job)                   # or: to the end, for its result
+>>> job = Child().run("napari_medseg.inference.predict:predict", volume, segmenter)
+
+`Child.run` and `apart` give the same events and the same result from a process of their own, so
+nothing above knows the difference. Closing a job runs its ``finally`` and leaves everything as it
+was.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import pickle
+import queue
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from napari_medseg.errors import MedsegError, WorkerDied
+
+R = TypeVar("R")
+Job: TypeAlias = Generator[object, None, R]
+
+START_TIMEOUT_S = 60.0
+STOP_GRACE_S = 2.0  # the window must be gone within 5 s of its closing
+BIG_ARRAY_BYTES = 1 << 20  # larger ones travel as memory-mapped files, off the pipe
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is; `total` 0 means that nobody knows."""
+
+    done: int
+    total: int
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence that the user should read, such as "not enough GPU memory: using the CPU"."""
+
+    text: str
+
+
+def finish(job: Job[R], on_event: Callable[[object], None] | None = None) -> R:
+    """Run a job to its end and return its result."""
+    while True:
+        try:
+            event = next(job)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        if on_event is not None:
+            on_event(event)
+
+
+def apart(function: str, *args: object, **kwargs: object) -> Job[Any]:
+    """The job ``"package.module:function"`` in a child process of its own.
+
+    Raises
+    ------
+    MedsegError
+        The one that the job raised in the child.
+    WorkerDied
+        The child crashed, ran out of memory or was killed; it took nothing else with it.
+    """
+    with Child() as child:
+        return (yield from child.run(function, *args, **kwargs))
+
+
+class Child:
+    """A process that runs one job at a time and stays warm in between.
+
+    Closing the pipe, also by the death of this process, ends the child. It runs at low priority,
+    so that the window stays fluid. Nothing but our own messages ever crosses the pipe: both ends
+    hold a random key that is never on a command line.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection[Any, Any] | None = None
+        self._folder: Path | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process, if it is not running; `run` does so by itself."""
+        with self._lock:
+            if self.alive:
+                return
+            self._clean()
+            self._folder = Path(tempfile.mkdtemp(prefix="medseg-"))  # 0700: others cannot look in
+            key = secrets.token_bytes(32)
+            with Listener(None, authkey=key) as listener:
+                self._process = _launch(str(listener.address), self._folder, key)
+                self._pipe = _accept(listener, self._process)
+
+    def run(self, function: str, *args: object, **kwargs: object) -> Job[Any]:
+        """The events and the result of ``"package.module:function"``, run in the child."""
+        self.start()
+        assert self._pipe is not None and self._folder is not None
+        ended = False
+        try:
+            _send(self._pipe, ("run", function, args, kwargs), self._folder)
+            while True:
+                kind, value = self._receive()
+                ended = kind != "event"
+                if kind == "event":
+                    yield value
+                elif kind == "result":
+                    return value
+                else:
+                    raise value
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise self._died() from error
+        finally:
+            if not ended:
+                self.close()  # stopped half-way: the child is not asked twice
+
+    def close(self) -> None:
+        """End the process: asked first, killed after two seconds; safe from any thread."""
+        with self._lock:
+            process = self._process
+            if process is not None and process.poll() is None:
+                if self._pipe is not None:
+                    with suppress(OSError):
+                        _send(self._pipe, ("stop", "", (), {}), None)
+                try:
+                    process.wait(STOP_GRACE_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            self._clean()
+
+    def _clean(self) -> None:
+        if self._pipe is not None:
+            with suppress(OSError):
+                self._pipe.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._process = self._pipe = self._folder = None
+
+    def _receive(self) -> tuple[str, Any]:
+        pipe, folder = self._pipe, self._folder
+        if pipe is None or folder is None:
+            raise self._died()
+        try:
+            message: tuple[str, Any] = _receive(pipe, folder)
+            return message
+        except (EOFError, OSError, TypeError) as error:  # TypeError: closed from another thread
+            raise self._died() from error
+
+    def _died(self) -> WorkerDied:
+        code: object = "unknown"
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(STOP_GRACE_S)
+        return WorkerDied(
+            f"the background process ended unexpectedly (exit code {code}); "
+            "nothing else was touched, start it again"
+        )
+
+
+def _launch(address: str, folder: Path, key: bytes) -> subprocess.Popen[bytes]:
+    """The child; `subprocess`, for multiprocessing's spawn would run the user's script again."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "napari_medseg.jobs", address, str(folder)], stdin=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write(key)
+    process.stdin.close()
+    return process
+
+
+def _accept(listener: Listener, process: subprocess.Popen[bytes]) -> Connection[Any, Any]:
+    """The child's connection; a child that dies at birth does not hang us."""
+    answer: queue.Queue[Connection[Any, Any] | Exception] = queue.Queue()
+
+    def wait() -> None:
+        try:
+            answer.put(listener.accept())
+        except (OSError, EOFError) as error:
+            answer.put(error)
+
+    threading.Thread(target=wait, daemon=True).start()
+    for _ in range(int(START_TIMEOUT_S * 10)):
+        with suppress(queue.Empty):
+            got = answer.get(timeout=0.1)
+            if isinstance(got, Exception):
+                raise WorkerDied(f"a background process must connect, got {got}") from got
+            return got
+        if process.poll() is not None:
+            raise WorkerDied(f"a background process must start, it ended with {process.returncode}")
+    process.kill()
+    raise WorkerDied(f"a background process must start within {START_TIMEOUT_S:.0f} s, it did not")
+
+
+class _Packer(pickle.Pickler):
+    """Pickles for our own pipe; big arrays go to files beside it."""
+
+    def __init__(self, stream: io.BytesIO, folder: Path | None) -> None:
+        super().__init__(stream, protocol=5)
+        self._folder = folder
+
+    def persistent_id(self, obj: Any) -> str | None:
+        plain = isinstance(obj, np.ndarray) and not obj.dtype.hasobject
+        if self._folder is None or not plain or obj.nbytes < BIG_ARRAY_BYTES:
+            return None
+        name = f"{secrets.token_hex(8)}.npy"
+        np.save(self._folder / name, obj, allow_pickle=False)
+        return name
+
+
+class _Unpacker(pickle.Unpickler):
+    def __init__(self, stream: io.BytesIO, folder: Path) -> None:
+        super().__init__(stream)
+        self._folder = folder
+
+    def persistent_load(self, pid: Any) -> Any:
+        path = self._folder / str(pid)
+        array = np.load(path, allow_pickle=False)
+        path.unlink()
+        return array
+
+
+def _send(pipe: Connection[Any, Any], message: object, folder: Path | None) -> None:
+    stream = io.BytesIO()
+    _Packer(stream, folder).dump(message)
+    pipe.send_bytes(stream.getvalue())
+
+
+def _receive(pipe: Connection[Any, Any], folder: Path) -> Any:
+    return _Unpacker(io.BytesIO(pipe.recv_bytes()), folder).load()
+
+
+class _Stopped(Exception):
+    """The parent asked the child to end."""
+
+
+def _serve(pipe: Connection[Any, Any], folder: Path) -> None:
+    """The child's life: one job after another until the pipe closes."""
+    while True:
+        verb, name, args, kwargs = _receive(pipe, folder)
+        if verb == "stop":
+            return
+        module, function = name.split(":")
+        try:
+            job = getattr(importlib.import_module(module), function)(*args, **kwargs)
+            _send(pipe, ("result", _pump(job, pipe, folder)), folder)
+        except _Stopped:
+            return
+        except MedsegError as error:
+            _send(pipe, ("error", error), folder)
+        except Exception as error:  # a bug: its traceback must reach the parent
+            died = WorkerDied(f"{type(error).__name__}: {error}")
+            died.add_note(traceback.format_exc())
+            _send(pipe, ("error", died), folder)
+
+
+def _pump(job: Job[Any], pipe: Connection[Any, Any], folder: Path) -> Any:
+    """Send each event; between two of them look whether the parent wants us to stop."""
+    try:
+        while True:
+            try:
+                event = next(job)
+            except StopIteration as done:
+                return done.value
+            _send(pipe, ("event", event), folder)
+            if pipe.poll(0):
+                raise _Stopped
+    finally:
+        job.close()
+
+
+def _main() -> None:
+    if hasattr(os, "nice"):
+        os.nice(10)
+    address, folder = sys.argv[1], Path(sys.argv[2])
+    key = sys.stdin.buffer.read()
+    with Client(address, authkey=key) as pipe, suppress(EOFError, OSError):
+        _serve(pipe, folder)
+
+
+if __name__ == "__main__":
+    _main()

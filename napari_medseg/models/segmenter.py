@@ -1,0 +1,35 @@
+"""A network, its weights and its recipe as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from napari_medseg.models.card import Lineage
+from napari_medseg.models.config import NetworkConfig
+from napari_medseg.preprocess.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenter:
+    """A network that can segment. Frozen: training makes a new one.
+
+    Attributes
+    ----------
+    name
+        What the user sees.
+    network
+        The shape of the network.
+    weights
+        Its parameters by name, on the CPU; never changed in place.
+    recipe
+        How a scan becomes its input.
+    """
+
+    name: str
+    network: NetworkConfig
+    weights: Mapping[str, torch.Tensor] = field(repr=False)
+    recipe: Recipe
+    lineage: Lineage = Lineage()

@@ -1,0 +1,71 @@
+"""What a network wants to see: everything between a scan and its tensor, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from napari_medseg.volume import Label
+
+
+class Denoise(StrEnum):
+    """Filter before normalisation, 3 voxels wide."""
+
+    NONE = "none"
+    MEDIAN = "median"
+    MEAN = "mean"
+    GAUSSIAN = "gaussian"
+
+
+class Normalise(StrEnum):
+    """How intensities become numbers near zero; always per image and channel."""
+
+    ZERO_ONE = "zero-one"  # [0, 1] between the percentiles
+    MINUS_ONE_ONE = "minus-one-one"  # [-1, 1] between the percentiles
+    Z_SCORE = "z-score"  # mean 0, standard deviation 1
+    CT_WINDOW = "ct-window"  # clipped to `window`, then mean 0 and width 2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Scan to tensor and back; travels inside the checkpoint.
+
+    Attributes
+    ----------
+    labels
+        The structures, in the order of the network's outputs 1, 2, …; output 0 is background.
+    channels
+        What each input channel is, e.g. ("CT",) or ("T1", "FLAIR").
+    spacing_mm
+        (Z, Y, X) that the network was trained at; None keeps each scan's own grid.
+    patch
+        (Z, Y, X) voxels of a tile; (1, Y, X) for a 2-D network.
+    percentiles
+        Ends of the intensity range that ZERO_ONE, MINUS_ONE_ONE and Z_SCORE clip to.
+    window
+        (low, high) HU, for CT_WINDOW.
+    mirror_axes
+        Axes (0 Z, 1 Y, 2 X) along which the anatomy may be flipped in training.
+    """
+
+    labels: tuple[Label, ...]
+    channels: tuple[str, ...] = ("image",)
+    spacing_mm: tuple[float, float, float] | None = None
+    patch: tuple[int, int, int] = (64, 64, 64)
+    denoise: Denoise = Denoise.NONE
+    normalise: Normalise = Normalise.Z_SCORE
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    window: tuple[float, float] = (-1000.0, 1000.0)
+    mirror_axes: tuple[int, ...] = ()
+
+    @property
+    def n_outputs(self) -> int:
+        """Labels and background."""
+        return len(self.labels) + 1
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Mask value of each network output, 0 first."""
+        return (0, *(label.value for label in self.labels))
+
+

@@ -1,0 +1,45 @@
+"""What a running training tells, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from napari_medseg.models.segmenter import Segmenter
+
+Dice = Mapping[str, float]  # by label name; nan where neither mask has the label
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One optimiser step."""
+
+    step: int
+    total: int  # 0: until the time is up
+    loss: float
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Scores of the student on the held-back cases after `step` steps."""
+
+    step: int
+    dice: Dice
+    jaccard: Dice
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The end of a fine-tune: `segmenter` is the model to use next.
+
+    `before` and `after` are Dice on the same held-back voxels, of the parent and the candidate.
+    """
+
+    segmenter: Segmenter
+    candidate: Segmenter
+    before: Dice
+    after: Dice
+    adopted: bool
+    why: str
+    seconds: float

@@ -1,0 +1,32 @@
+"""What all tests share: the folder of real scans and phantoms whose truth is known."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_medseg.volume import Geometry, Mask, Volume
+
+KIT = Path(os.environ.get("MEDSEG_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def kit() -> Path:
+    """The folder of real labelled scans; tests that need it skip where it is not."""
+    if not (KIT / "MANIFEST.tsv").exists():
+        pytest.skip(f"real scans are not at {KIT}; set MEDSEG_TEST_DATA to their folder")
+    return KIT
+
+
+@pytest.fixture
+def ball() -> tuple[Volume, Mask]:
+    """A bright ball of radius 8 mm in noise, on a grid of (2, 1, 1) mm."""
+    geometry = Geometry.from_spacing((20, 40, 40), (2.0, 1.0, 1.0))
+    z, y, x = np.ogrid[:20, :40, :40]
+    inside = ((z - 10) * 2.0) ** 2 + (y - 20) ** 2 + (x - 20) ** 2 <= 64
+    noise = np.random.default_rng(0).normal(0, 10, geometry.shape)
+    image = (noise + 100 * inside).astype(np.float32)
+    return Volume(image, geometry, name="ball"), Mask(inside.astype(np.uint8), geometry)
