@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
+
+from napari_medseg.errors import ModelError
+
+MOST_STAGES, MOST_FEATURES, MOST_STRIDE = 9, 2048, 7  # a hostile header cannot ask for more
 
 
 class Family(StrEnum):
@@ -34,6 +39,9 @@ class NetworkConfig:
         Convolutions (or residual blocks) of each stage.
     deep_supervision
         Whether training also scores the coarser outputs.
+    kernels
+        Kernel size of each stage; empty derives it: 1 along an axis until it is first
+        down-sampled, if others were down-sampled before (thick slices), else 3.
     """
 
     family: Family = Family.UNET
@@ -42,3 +50,39 @@ class NetworkConfig:
     strides: tuple[tuple[int, ...], ...] = ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
     convs_per_stage: Annotated[int, {"min": 1, "max": 6}] = 2
     deep_supervision: bool = True
+    kernels: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        stages = len(self.features)
+        if self.dims not in (2, 3):
+            raise ModelError(f"a network must have 2 or 3 dimensions, got {self.dims}")
+        if not 2 <= stages <= MOST_STAGES or min(self.features) < 1:
+            raise ModelError(f"a network must have 2 to {MOST_STAGES} stages, got {self.features}")
+        if max(self.features) > MOST_FEATURES or not 1 <= self.convs_per_stage <= 12:
+            raise ModelError(f"a stage must have at most {MOST_FEATURES} features, 12 convolutions")
+        for name, rows in (("strides", self.strides), ("kernels", self.kernel_sizes)):
+            if len(rows) != stages or any(len(row) != self.dims for row in rows):
+                raise ModelError(f"{name} must be {stages} rows of {self.dims}, got {rows}")
+            if any(not 1 <= n <= MOST_STRIDE for row in rows for n in row):
+                raise ModelError(f"{name} must be 1 to {MOST_STRIDE}, got {rows}")
+
+    @property
+    def kernel_sizes(self) -> tuple[tuple[int, ...], ...]:
+        """Kernel size of each stage."""
+        if self.kernels:
+            return self.kernels
+        return tuple(self._kernel(stage) for stage in range(len(self.strides)))
+
+    def _kernel(self, stage: int) -> tuple[int, ...]:
+        following = self.strides[stage + 1] if stage + 1 < len(self.strides) else ()
+        so_far = [max(row[axis] for row in self.strides[: stage + 1]) for axis in range(self.dims)]
+        thick = [
+            bool(following) and seen == 1 and following[axis] == 1 and max(following) > 1
+            for axis, seen in enumerate(so_far)
+        ]
+        return tuple(1 if flat else 3 for flat in thick)
+
+    @property
+    def total_stride(self) -> tuple[int, ...]:
+        """What each spatial size must be a multiple of."""
+        return tuple(math.prod(row[axis] for row in self.strides) for axis in range(self.dims))

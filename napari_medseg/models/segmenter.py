@@ -23,13 +23,15 @@ class Segmenter:
     network
         The shape of the network.
     weights
-        Its parameters by name, on the CPU; never changed in place.
+        Its parameters by name, float32 on the CPU; never changed in place.
     recipe
         How a scan becomes its input.
+    lineage
+        Where it comes from.
     """
 
     name: str
     network: NetworkConfig
     weights: Mapping[str, torch.Tensor] = field(repr=False)
     recipe: Recipe
-    lineage: Lineage = Lineage()
+    lineage: Lineage = field(default_factory=Lineage)
