@@ -123,7 +123,8 @@ class Child:
     def run(self, function: str, *args: object, **kwargs: object) -> Job[Any]:
         """The events and the result of ``"package.module:function"``, run in the child."""
         self.start()
-        assert self._pipe is not None and self._folder is not None
+        assert self._pipe is not None
+        assert self._folder is not None
         ended = False
         try:
             _send(self._pipe, ("run", function, args, kwargs), self._folder)
@@ -258,7 +259,7 @@ def _receive(pipe: Connection[Any, Any], folder: Path) -> Any:
     return _Unpacker(io.BytesIO(pipe.recv_bytes()), folder).load()
 
 
-class _Stopped(Exception):
+class _StopError(Exception):
     """The parent asked the child to end."""
 
 
@@ -272,7 +273,7 @@ def _serve(pipe: Connection[Any, Any], folder: Path) -> None:
         try:
             job = getattr(importlib.import_module(module), function)(*args, **kwargs)
             _send(pipe, ("result", _pump(job, pipe, folder)), folder)
-        except _Stopped:
+        except _StopError:
             return
         except MedsegError as error:
             _send(pipe, ("error", error), folder)
@@ -292,7 +293,7 @@ def _pump(job: Job[Any], pipe: Connection[Any, Any], folder: Path) -> Any:
                 return done.value
             _send(pipe, ("event", event), folder)
             if pipe.poll(0):
-                raise _Stopped
+                raise _StopError
     finally:
         job.close()
 

@@ -43,7 +43,7 @@ class Network(nn.Module):
 
     @deep_supervision.setter
     def deep_supervision(self, on: bool) -> None:
-        self.decoder.deep_supervision = on
+        cast(Any, self.decoder).deep_supervision = on
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         return cast(torch.Tensor | list[torch.Tensor], self.decoder(self.encoder(batch)))
@@ -51,7 +51,7 @@ class Network(nn.Module):
 
 def build(config: NetworkConfig, in_channels: int, n_outputs: int) -> Network:
     """A fresh network with He initialisation, deep supervision off."""
-    parts = _BUILDERS[config.family](config, in_channels, n_outputs)
+    parts: Any = _BUILDERS[config.family](config, in_channels, n_outputs)
     network = Network(parts.encoder, parts.decoder)
     if config.family is Family.LIGHT:
         _separate(network)

@@ -1,14 +1,30 @@
-"""What a checkpoint says of itself; read without torch, so that a window stays light."""
+"""What a checkpoint says of itself; read without torch, so that a window stays light.
+
+A checkpoint is one safetensors file. Its header's metadata holds our JSON under "medseg":
+schema, name, network, recipe, lineage, the SHA-256 of the weights and the SHA-256 of all of that.
+Nothing in it names code: the network is one of a closed list.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import types
+import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from napari_medseg.errors import MedsegError, ModelError
 from napari_medseg.models.config import NetworkConfig
 from napari_medseg.preprocess.recipe import Recipe
+
+SCHEMA = 1
+KEY = "medseg"  # of our JSON in the safetensors metadata
+LONGEST_HEADER = 4_000_000  # bytes; ours have some ten thousand
+VERSION_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -18,7 +34,7 @@ class Lineage:
     Attributes
     ----------
     parent
-        `Segmenter.version` of the model it was fine-tuned from; "" for one trained from scratch.
+        `ModelCard.version` of the model it was fine-tuned from; "" for one trained from scratch.
     created
         ISO 8601, UTC.
     how
@@ -54,6 +70,8 @@ class ModelCard:
         What the user sees.
     version
         First 12 hex digits of the weights' SHA-256.
+    weights_sha256
+        The whole of it.
     """
 
     path: Path
@@ -62,14 +80,127 @@ class ModelCard:
     network: NetworkConfig
     recipe: Recipe
     lineage: Lineage
+    weights_sha256: str = field(repr=False, default="")
 
 
-def read_card(path: Path) -> ModelCard:
-    """The card of a checkpoint; checks the header, not the weights.
+def read_card(path: Path | str) -> ModelCard:
+    """The card of a checkpoint; checks the header and the file's length, not the weights.
 
     Raises
     ------
     ModelError
-        The file is no checkpoint of ours, is truncated, or is from a newer schema.
+        The file is no checkpoint of ours, is truncated or changed, or is from a newer version.
     """
-    raise NotImplementedError
+    path = Path(path)
+    try:
+        return _card(path, _described(_header(path)))
+    except ModelError as error:
+        raise ModelError(error.message, path.name) from error
+    except MedsegError as error:
+        raise ModelError(str(error), path.name) from error
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise ModelError(
+            f"a model must describe its network and recipe, this one does not ({error})", path.name
+        ) from error
+    except OSError as error:
+        raise ModelError(f"a model must be a readable file, {error.strerror}", path.name) from error
+
+
+def description(
+    name: str, network: NetworkConfig, recipe: Recipe, lineage: Lineage, weights_sha256: str
+) -> str:
+    """The JSON that a checkpoint carries."""
+    body: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": name,
+        "network": asdict(network),
+        "recipe": asdict(recipe),
+        "lineage": asdict(lineage),
+        "weights_sha256": weights_sha256,
+    }
+    return json.dumps({**body, "sha256": _hash(body)}, sort_keys=True)
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The safetensors header; the file must be just as long as it says."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(LONGEST_HEADER, size - 8):
+            raise ModelError("a model must be a .safetensors file of ours, this is something else")
+        header: dict[str, Any] = json.loads(file.read(length), object_pairs_hook=_no_duplicates)
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    if not ends or 8 + length + max(ends) != size:
+        raise ModelError(
+            f"a model of this header must have {8 + length + max(ends, default=0)} bytes, "
+            f"the file has {size}: it is truncated or changed; copy it again"
+        )
+    return header
+
+
+def _described(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Our JSON, unchanged since it was written."""
+    text = header.get("__metadata__", {}).get(KEY)
+    if text is None:
+        raise ModelError("a model must carry its recipe; these are bare weights of another program")
+    body: dict[str, Any] = json.loads(text, object_pairs_hook=_no_duplicates)
+    if body.get("schema", 0) > SCHEMA:
+        raise ModelError(
+            f"this version reads models of schema {SCHEMA}, got {body['schema']}; update the plugin"
+        )
+    if body.pop("sha256", "") != _hash(body):
+        raise ModelError("the model's description was changed or damaged; copy the file again")
+    return body
+
+
+def _card(path: Path, body: Mapping[str, Any]) -> ModelCard:
+    weights = str(body["weights_sha256"])
+    return ModelCard(
+        path,
+        str(body["name"]),
+        weights[:VERSION_DIGITS],
+        _from_json(NetworkConfig, body["network"]),
+        _from_json(Recipe, body["recipe"]),
+        _from_json(Lineage, body["lineage"]),
+        weights,
+    )
+
+
+def _from_json(kind: Any, value: Any) -> Any:
+    """A value of an annotated type from what JSON made of it."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Annotated:
+        return _from_json(args[0], value)
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _from_json(args[0], value)
+    if origin is tuple:
+        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
+        return tuple(_from_json(one, item) for one, item in zip(kinds, value, strict=True))
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = typing.get_type_hints(kind, include_extras=True)
+        known = {one.name for one in fields(kind)}
+        return kind(**{k: _from_json(hints[k], v) for k, v in value.items() if k in known})
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(value)
+    if kind in (int, float, str, bool):
+        return _plain(kind, value)
+    return value
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    """The value, if JSON's type is the one that is meant: a string is never taken for a number."""
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{value!r} must be {kind.__name__}")
+    return kind(value)
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ModelError("a model's header must name each thing once, this one repeats a name")
+    return found
+
+
+def _hash(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -60,7 +60,8 @@ class NetworkConfig:
             raise ModelError(f"a network must have 2 to {MOST_STAGES} stages, got {self.features}")
         if max(self.features) > MOST_FEATURES or not 1 <= self.convs_per_stage <= 12:
             raise ModelError(f"a stage must have at most {MOST_FEATURES} features, 12 convolutions")
-        for name, rows in (("strides", self.strides), ("kernels", self.kernel_sizes)):
+        for name in ("strides", "kernel_sizes"):
+            rows = getattr(self, name)
             if len(rows) != stages or any(len(row) != self.dims for row in rows):
                 raise ModelError(f"{name} must be {stages} rows of {self.dims}, got {rows}")
             if any(not 1 <= n <= MOST_STRIDE for row in rows for n in row):

@@ -67,5 +67,3 @@ class Recipe:
     def values(self) -> tuple[int, ...]:
         """Mask value of each network output, 0 first."""
         return (0, *(label.value for label in self.labels))
-
-

@@ -54,14 +54,18 @@ class Reorientation:
         """The array (..., Z, Y, X) on the target grid; a view."""
         lead = array.ndim - 3
         turned = array.transpose(*range(lead), *(lead + axis for axis in self.axes))
-        return turned[(..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))]
+        return np.asarray(turned[self._directions])
 
     def undo(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The array (..., Z, Y, X) back on the source grid; a view."""
         lead = array.ndim - 3
-        straight = array[(..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))]
+        straight = np.asarray(array[self._directions])
         back = np.argsort(self.axes)
         return straight.transpose(*range(lead), *(lead + int(axis) for axis in back))
+
+    @property
+    def _directions(self) -> Any:
+        return (..., *(slice(None, None, -1 if flip else 1) for flip in self.flips))
 
 
 def to_canonical(volume: Volume) -> tuple[Volume, Reorientation]:

@@ -1,0 +1,104 @@
+"""Segmenters as files; loading never runs code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load as parse
+from safetensors.torch import save as serialise
+
+from napari_medseg.errors import ModelError, WriteError
+from napari_medseg.models.build import build, load_weights
+from napari_medseg.models.card import KEY, ModelCard, description, read_card
+from napari_medseg.models.segmenter import Segmenter
+
+MOST_PARAMETERS = 2_000_000_000
+
+
+def save(segmenter: Segmenter, path: Path | str) -> ModelCard:
+    """Write a checkpoint; the old file stays whole until the new one is.
+
+    Raises
+    ------
+    WriteError
+        The folder does not take it.
+    """
+    path = Path(path)
+    text = description(
+        segmenter.name,
+        segmenter.network,
+        segmenter.recipe,
+        segmenter.lineage,
+        weights_hash(segmenter.weights),
+    )
+    data = serialise(dict(segmenter.weights), metadata={KEY: text})
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise WriteError(
+            f"a model must be saved, {error.strerror}; choose another folder", path.name
+        ) from error
+    return read_card(path)
+
+
+def load(path: Path | str) -> Segmenter:
+    """The segmenter of a checkpoint.
+
+    Raises
+    ------
+    ModelError
+        The file is not a checkpoint, its weights changed since they were saved, do not fit the
+        network or are not finite.
+    """
+    path = Path(path)
+    card = read_card(path)
+    try:
+        weights = parse(path.read_bytes())
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(
+            f"a model must be a whole safetensors file ({error})", path.name
+        ) from error
+    if weights_hash(weights) != card.weights_sha256:
+        raise ModelError(
+            "the weights changed since they were saved; copy the file again", path.name
+        )
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
+        raise ModelError("weights must be finite, some are NaN or infinite", path.name)
+    _check_fit(card, weights)
+    return Segmenter(card.name, card.network, weights, card.recipe, card.lineage)
+
+
+def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_fit(card: ModelCard, weights: Mapping[str, torch.Tensor]) -> None:
+    """Build the network without memory and compare, before anything of its size is allocated."""
+    try:
+        with torch.device("meta"):
+            network = build(card.network, len(card.recipe.channels), card.recipe.n_outputs)
+        if sum(p.numel() for p in network.parameters()) > MOST_PARAMETERS:
+            raise ModelError(f"a network must have at most {MOST_PARAMETERS:.0e} parameters")
+        load_weights(network, weights)
+    except ModelError as error:
+        raise ModelError(error.message, card.path.name) from error

@@ -1,0 +1,137 @@
+"""A scan on the network's grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+
+from napari_medseg.errors import GridError, InputError
+from napari_medseg.preprocess.intensity import Floats, normalised
+from napari_medseg.preprocess.recipe import Recipe
+from napari_medseg.volume import Geometry, Mask, Reorientation, Volume
+
+IGNORE = 255  # teaches nothing and is scored nowhere
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan as a network wants to see it.
+
+    Attributes
+    ----------
+    tensor
+        float32 (C, Z, Y, X) on `geometry`.
+    turn
+        From the scan's own axes to canonical LPS ones.
+    geometry
+        The tensor's grid: canonical axes, at the recipe's spacing.
+    """
+
+    tensor: torch.Tensor
+    turn: Reorientation
+    geometry: Geometry
+
+
+def prepare(volume: Volume, recipe: Recipe) -> Prepared:
+    """The scan's tensor, and how to go back.
+
+    Raises
+    ------
+    InputError
+        The scan has not the channels that the recipe names.
+    """
+    if volume.n_channels != len(recipe.channels):
+        raise InputError(
+            f"this model reads {len(recipe.channels)} channel(s) ({', '.join(recipe.channels)}), "
+            f"the scan has {volume.n_channels}; choose a scan or channel that fits",
+            volume.name,
+        )
+    turn = Reorientation.to_canonical(volume.geometry)
+    channels = np.ascontiguousarray(turn.apply(volume.array)).reshape(-1, *turn.target.shape)
+    geometry = network_grid(turn.target, recipe)
+    tensors = [
+        resampled(normalised(one, recipe, turn.target.spacing_mm), geometry.shape)
+        for one in channels
+    ]
+    return Prepared(torch.stack(tensors), turn, geometry)
+
+
+def prepare_mask(mask: Mask, prepared: Prepared, recipe: Recipe) -> torch.Tensor:
+    """The mask as network outputs, uint8 (Z, Y, X) on the prepared grid.
+
+    0 is background, n the recipe's n-th label, 255 what teaches nothing: voxels that hold 255 or a
+    value that the recipe does not know.
+
+    Raises
+    ------
+    GridError
+        The mask is not on the scan's own grid.
+    """
+    if not mask.geometry.same_grid(prepared.turn.source):
+        raise GridError(
+            f"a mask must lie on its scan's grid, got {mask.geometry} "
+            f"for {prepared.turn.source}; resample one first"
+        )
+    outputs = outputs_of(mask.labels, recipe)
+    turned = torch.from_numpy(np.ascontiguousarray(prepared.turn.apply(outputs)))
+    if tuple(turned.shape) == prepared.geometry.shape:
+        return turned
+    size = list(prepared.geometry.shape)
+    nearest = F.interpolate(turned[None, None].float(), size=size, mode="nearest-exact")
+    return nearest[0, 0].to(torch.uint8)
+
+
+def outputs_of(
+    labels: npt.NDArray[np.unsignedinteger[Any]], recipe: Recipe
+) -> npt.NDArray[np.uint8]:
+    """Mask values as numbers of network outputs; unknown ones and 255 become 255."""
+    table = np.full(int(max(labels.max(initial=0), IGNORE)) + 1, IGNORE, dtype=np.uint8)
+    for output, value in enumerate(recipe.values):
+        if value < len(table):
+            table[value] = output
+    return np.asarray(table[labels])
+
+
+def network_grid(canonical: Geometry, recipe: Recipe) -> Geometry:
+    """The grid that covers the same field of view at the recipe's spacing."""
+    if recipe.spacing_mm is None:
+        return canonical
+    wanted = list(recipe.spacing_mm)
+    if recipe.patch[0] == 1:
+        wanted[0] = canonical.spacing_mm[0]  # a 2-D network sees the slices as they are
+    shape = tuple(
+        max(1, round(n * mm / new))
+        for n, mm, new in zip(canonical.shape, canonical.spacing_mm, wanted, strict=True)
+    )
+    return resized(canonical, shape)  # type: ignore[arg-type]
+
+
+def resized(geometry: Geometry, shape: tuple[int, int, int]) -> Geometry:
+    """The same field of view in other voxels: edges stay, centres move by half a step."""
+    if shape == geometry.shape:
+        return geometry
+    factor = np.array([n / m for n, m in zip(geometry.shape, shape, strict=True)])[::-1]
+    to_old = np.diag([*factor, 1.0])
+    to_old[:3, 3] = (factor - 1) / 2
+    return Geometry(shape, geometry.affine @ to_old)
+
+
+def resampled(image: Floats, shape: tuple[int, int, int]) -> torch.Tensor:
+    """The image on another number of voxels over the same field of view, float32.
+
+    Trilinear; smoothed first along axes that get coarser (sigma = (factor - 1) / 2, as
+    `skimage.transform.resize`).
+    """
+    if image.shape == shape:
+        return torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+    sigma = [max(0.0, (n / m - 1) / 2) for n, m in zip(image.shape, shape, strict=True)]
+    if max(sigma) > 0:
+        image = ndimage.gaussian_filter(image, sigma, mode="nearest")
+    tensor = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+    return F.interpolate(tensor[None, None], size=list(shape), mode="trilinear")[0, 0]
