@@ -1,0 +1,8 @@
+"""`python -m napari_medseg.cli`, the same as `medseg`."""
+
+import sys
+
+from napari_medseg.cli.root import main
+
+if __name__ == "__main__":
+    sys.exit(main())

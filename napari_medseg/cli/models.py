@@ -1,0 +1,118 @@
+"""`medseg models`: which models there are, what one says of itself, whether it is whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_medseg.cli.options import AsJson
+from napari_medseg.cli.paths import find_model, models_in, shipped_models
+from napari_medseg.cli.report import Report
+from napari_medseg.errors import ModelError
+
+if TYPE_CHECKING:
+    from napari_medseg.models.card import ModelCard
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="M", help="A .safetensors file, or the name of a shipped model.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Offer the commands."""
+    group = typer.Typer(
+        name="models",
+        help="Which models there are, and what each says of itself.",
+        no_args_is_help=False,
+        epilog="Example: medseg models show hippocampus",
+    )
+    group.command("list", epilog="Example: medseg models list my_models/ --json")(list_)
+    group.command(epilog="Example: medseg models show hippocampus --json")(show)
+    group.command(epilog="Example: medseg models verify my_models/lungs.safetensors")(verify)
+    app.add_typer(group)
+
+
+def list_(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of models; else those shipped.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List models; files that are none are warned of."""
+    from napari_medseg.models.card import read_card
+
+    report = Report(as_json)
+    cards = []
+    for path in [one for folder in _folders(folders) for one in models_in(folder)]:
+        try:
+            cards.append(read_card(path))
+        except ModelError as error:
+            report.warn(path.name, error.message)
+    rows = [(c.name, c.version, _names(c), c.lineage.cases, _scores(c), c.path) for c in cards]
+    heading = ("model", "version", "labels", "cases", "Dice", "file")
+    report.give({"models": [_summary(card) for card in cards]}, [heading, *rows])
+
+
+def show(model: ModelArgument, as_json: AsJson = False) -> None:
+    """Show a model's labels, network, recipe and where it comes from."""
+    from napari_medseg.models.card import read_card
+
+    card = read_card(find_model(model))
+    recipe, lineage = card.recipe, card.lineage
+    rows: list[tuple[object, ...]] = [
+        ("name", card.name),
+        ("version", card.version),
+        ("labels", ", ".join(f"{label.value} {label.name}" for label in recipe.labels)),
+        ("channels", ", ".join(recipe.channels)),
+        ("spacing (Z, Y, X)", f"{recipe.spacing_mm} mm" if recipe.spacing_mm else "the scan's own"),
+        ("normalisation", recipe.normalise),
+        ("network", f"{card.network.family}, {card.network.dims}-D, {card.network.features}"),
+        ("made", f"{lineage.created} by {lineage.how or '?'} from {lineage.cases} cases"),
+        ("parent", lineage.parent or "none"),
+        ("Dice", _scores(card) or "not known"),
+        ("note", lineage.note),
+    ]
+    details = {key: asdict(getattr(card, key)) for key in ("network", "recipe", "lineage")}
+    Report(as_json).give({**_summary(card), **details}, rows)
+
+
+def verify(model: ModelArgument, as_json: AsJson = False) -> None:
+    """Load a model and check its weights against its description."""
+    from napari_medseg.models.checkpoint import load
+
+    path = find_model(model)
+    n_parameters = sum(tensor.numel() for tensor in load(path).weights.values())
+    document = {"path": str(path), "ok": True, "parameters": n_parameters}
+    Report(as_json).give(document, [(path.name, "is whole", f"{n_parameters:,} parameters")])
+
+
+def _folders(folders: list[Path] | None) -> list[Path]:
+    if not folders:
+        shipped = shipped_models()
+        return [shipped] if shipped is not None else []
+    for folder in folders:
+        if not folder.is_dir():
+            raise ModelError("a folder of models must exist; name another", str(folder))
+    return folders
+
+
+def _summary(card: ModelCard) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "version": card.version,
+        "path": str(card.path),
+        "labels": {label.name: label.value for label in card.recipe.labels},
+        "cases": card.lineage.cases,
+        "scores": dict(card.lineage.scores),
+    }
+
+
+def _names(card: ModelCard) -> str:
+    return ", ".join(label.name for label in card.recipe.labels)
+
+
+def _scores(card: ModelCard) -> str:
+    return ", ".join(f"{name} {dice:.3f}" for name, dice in card.lineage.scores.items())

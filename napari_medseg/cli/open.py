@@ -1,0 +1,44 @@
+"""`medseg open`: the window, with the docks and the scans in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_medseg.cli.paths import find_model
+from napari_medseg.errors import ReadError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Offer the command."""
+    app.command("open", epilog="Example: medseg open scan.nii.gz --model hippocampus")(open_)
+
+
+def open_(
+    scans: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH…", help="Scans, masks, DICOM folders.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The model to start with.")
+    ] = None,
+) -> None:
+    """Open napari with the plugin docked and the scans loaded."""
+    for scan in scans or ():
+        if not scan.exists():
+            raise ReadError("a scan must exist; check the path", str(scan))
+    card_path = find_model(model) if model is not None else None
+    import napari
+
+    from napari_medseg.models.card import read_card
+    from napari_medseg.widgets.attach import open_all_docks, workbench_of
+
+    card = read_card(card_path) if card_path is not None else None
+    viewer = napari.Viewer(title="medseg")
+    open_all_docks(viewer)
+    if card is not None:
+        workbench_of(viewer).adopt(card)
+    for scan in scans or ():
+        viewer.open(scan, plugin="napari-medseg")
+    napari.run()

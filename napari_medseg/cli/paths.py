@@ -1,0 +1,73 @@
+"""Paths on the command line: what may be written, and which model is meant."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from napari_medseg.errors import ModelError, WriteError
+
+MODEL_ENDING = ".safetensors"
+
+
+def check_output(path: Path, endings: Sequence[str], inputs: Iterable[Path] = ()) -> Path:
+    """`path`, if a result can be written there; asked before minutes of work.
+
+    Raises
+    ------
+    WriteError
+        Unknown ending, a folder that is missing or takes no files, or one of the inputs.
+    """
+    if not path.name.lower().endswith(tuple(endings)):
+        raise WriteError(f"a result must end in {' '.join(endings)}; choose one", path.name)
+    if path.is_dir():
+        raise WriteError("a result must be a file, this is a folder; name a file in it", path.name)
+    if any(path.exists() and one.exists() and path.samefile(one) for one in inputs):
+        raise WriteError("a result must not replace its own input; choose another name", path.name)
+    _check_takes_files(path.parent, path.name)
+    return path
+
+
+def _check_takes_files(folder: Path, name: str) -> None:
+    """Try it: permissions do not tell of read-only or full disks."""
+    if not folder.is_dir():
+        raise WriteError(f"the folder '{folder}' must exist; make it first", name)
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".medseg-"):
+            pass
+    except OSError as error:
+        raise WriteError(
+            f"the folder '{folder}' must take files, {error.strerror}; choose another", name
+        ) from error
+
+
+def shipped_models() -> Path | None:
+    """The folder of models that come with the package: beside it in a checkout, else inside."""
+    package = Path(__file__).parents[1]
+    folders = (package / "sample_data" / "models", package.parent / "sample_data" / "models")
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def models_in(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.name.endswith(MODEL_ENDING))
+
+
+def find_model(text: str) -> Path:
+    """A path, or the name of a model that comes with the package ("hippocampus").
+
+    Raises
+    ------
+    ModelError
+        There is neither.
+    """
+    path = Path(text)
+    if path.exists():
+        return path
+    folder = shipped_models()
+    if folder is not None and path.parent == Path():
+        shipped = folder / f"{text.removesuffix(MODEL_ENDING)}{MODEL_ENDING}"
+        if shipped.exists():
+            return shipped
+    raise ModelError("a model must be a file or a shipped name; see 'medseg models list'", text)

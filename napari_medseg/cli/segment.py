@@ -1,0 +1,111 @@
+"""`medseg segment`: a mask on the scan's own grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_medseg.cli.options import AsJson, Device, ModelName, OnDevice, Scan, Series
+from napari_medseg.cli.paths import check_output, find_model
+from napari_medseg.cli.report import Report, about
+from napari_medseg.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_medseg.models.card import ModelCard
+    from napari_medseg.volume import Mask, Volume
+
+
+def add_to(app: typer.Typer) -> None:
+    """Offer the command."""
+    app.command(epilog="Example: medseg segment scan.nii.gz mask.nii.gz --model hippocampus")(
+        segment
+    )
+
+
+def segment(
+    scan: Scan,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The mask; its ending picks the format.")
+    ],
+    model: ModelName,
+    device: OnDevice = Device.AUTO,
+    series: Series = None,
+    channel: Annotated[
+        int | None, typer.Option(min=0, help="Which channel, for a model of one; from 0.")
+    ] = None,
+    softmax: Annotated[
+        Path | None, typer.Option(help="Also save the probabilities, one channel per label.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Segment a scan with a model."""
+    from napari_medseg import io
+    from napari_medseg.models.card import read_card
+
+    report = Report(as_json)
+    for path in (out, softmax):
+        if path is not None:
+            check_output(path, io.WRITABLE, (scan,))
+    card = read_card(find_model(model))
+    with about(scan):
+        volume = _channels(io.read(scan, series), card, channel)
+    report.warn_all(scan.name, volume.warnings)
+    prediction = _predict(volume, card, device, softmax is not None, report)
+    with about(out):
+        io.write_mask(prediction.mask, out)
+    if softmax is not None:
+        io.write_volume(_probabilities(volume, card, prediction.softmax), softmax)
+    labels = _labels(prediction.mask, card)
+    document = {"labels": labels, "seconds": prediction.seconds, "device": prediction.device}
+    rows = [(name, one["value"], one["voxels"], one["volume_ml"]) for name, one in labels.items()]
+    report.give(document, [("label", "value", "voxels", "volume (ml)"), *rows])
+
+
+def _channels(volume: Volume, card: ModelCard, channel: int | None) -> Volume:
+    """The channels that the model wants."""
+    wanted = card.recipe.channels
+    if channel is not None:
+        volume = volume.channel(channel)
+    if volume.n_channels == len(wanted):
+        return volume
+    advice = f"choose one with --channel 0 to {volume.n_channels - 1}"
+    raise InputError(
+        f"the model takes {len(wanted)} channels ({', '.join(wanted)}), the scan has "
+        f"{volume.n_channels}; {advice if len(wanted) == 1 else 'give a scan with these'}"
+    )
+
+
+def _predict(volume: Volume, card: ModelCard, device: Device, softmax: bool, report: Report) -> Any:
+    from napari_medseg.inference.config import PredictConfig
+    from napari_medseg.inference.predict import predict
+    from napari_medseg.models.checkpoint import load
+
+    config = PredictConfig(device=device.value, keep_softmax=softmax)
+    with about(volume.name):
+        return report.follow(predict(volume, load(card.path), config), volume.name)
+
+
+def _labels(mask: Mask, card: ModelCard) -> dict[str, dict[str, Any]]:
+    """Value, voxels and volume by the label's name; labels that were not found count 0."""
+    import numpy as np
+
+    counts = np.bincount(mask.labels.ravel(), minlength=max(card.recipe.values) + 1)
+    return {
+        label.name: {
+            "value": label.value,
+            "voxels": int(counts[label.value]),
+            "volume_ml": float(counts[label.value]) * mask.geometry.voxel_ml,
+        }
+        for label in card.recipe.labels
+    }
+
+
+def _probabilities(volume: Volume, card: ModelCard, softmax: Any) -> Volume:
+    from dataclasses import replace
+
+    import numpy as np
+
+    names = ("background", *(label.name for label in card.recipe.labels))
+    return replace(volume, array=np.asarray(softmax, dtype=np.float32), channels=names)
