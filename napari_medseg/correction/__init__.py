@@ -1,0 +1,1 @@
+"""What a person changed, kept safe."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.errors import GridError
 from napari_medseg.volume import Mask, Volume
+
+Box: TypeAlias = tuple[slice, slice, slice]
+Labels: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
 
 
 class Source(IntEnum):
@@ -18,6 +22,39 @@ class Source(IntEnum):
     MODEL = 0
     PAINTED = 1
     CONFIRMED = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """One step of a person's work: the net change of the labels inside a box.
+
+    Attributes
+    ----------
+    box
+        Slices (Z, Y, X) with both ends stated, the smallest that holds every change.
+    old, new
+        Labels before and after, shape of the box; erasing is a change to 0.
+    baseline
+        What the model gave there, shape of the box.
+    confirmed
+        bool, shape of the box: voxels that a person painted or confirmed, after this step.
+    """
+
+    box: Box
+    old: Labels
+    new: Labels
+    baseline: Labels
+    confirmed: npt.NDArray[np.bool_]
+
+    @property
+    def changed(self) -> npt.NDArray[np.bool_]:
+        """Voxels of the box that differ, bool, shape of the box."""
+        return np.asarray(self.old != self.new)
+
+    @property
+    def voxels(self) -> int:
+        """How many voxels changed."""
+        return int(np.count_nonzero(self.changed))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,185 @@
+"""Who is behind each voxel: the net difference of the labels against what the model gave.
+
+Nothing listens to strokes, for undo, redo and direct writes tell nothing. Three arrays say it all:
+the labels, which anybody may write; the baseline, which is what the model gave; and the labels as
+they were at the last commit. From them and the confirmed slices, `source` follows:
+
+- CONFIRMED in a slice that a person vouches for;
+- PAINTED where the committed labels differ from the baseline;
+- MODEL everywhere else.
+
+So a stroke that is undone leaves no trace, and un-confirming a slice gives back exactly what was
+there. One thing cannot be told apart: a voxel that a person paints back *by hand* to the model's
+value looks like an undone one and is MODEL again; to vouch for it, confirm its slice.
+The baseline of a voxel that is not MODEL stays as the person found it: later predictions neither
+overwrite the voxel nor change what undoing its stroke means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.correction.record import Box, Correction, Labels, Source
+from napari_medseg.errors import GridError, InputError
+
+Marks = tuple[frozenset[int], frozenset[int], frozenset[int]]
+NO_MARKS: Marks = (frozenset(), frozenset(), frozenset())
+AXES = "Z", "Y", "X"
+
+
+class Tracker:
+    """Follows one array of labels that a person and a model both write.
+
+    Attributes
+    ----------
+    labels
+        Shape (Z, Y, X), uint8 or uint16; shared with whoever paints, never replaced.
+    baseline
+        Shape and type of `labels`: what the model gave.
+    source
+        Shape (Z, Y, X), uint8 of `Source`; as of the last commit.
+    counts
+        int64 voxels of each label value; as of the last commit.
+    marks
+        Confirmed slices along Z, Y and X.
+    """
+
+    def __init__(
+        self, labels: Labels, baseline: Labels | None = None, marks: Marks = NO_MARKS
+    ) -> None:
+        self.labels = labels
+        self.baseline = labels.copy() if baseline is None else baseline
+        if self.baseline.shape != labels.shape or self.baseline.dtype != labels.dtype:
+            raise GridError(
+                f"a baseline must be {labels.shape} {labels.dtype}, "
+                f"got {self.baseline.shape} {self.baseline.dtype}"
+            )
+        self.source = np.zeros(labels.shape, np.uint8)
+        self.counts = _count(labels)
+        self.marks = marks
+        self._committed = labels.copy()
+        self._derive(whole(labels.shape))
+
+    def commit(self, box: Box | None = None) -> Correction | None:
+        """What changed since the last commit, or None.
+
+        Parameters
+        ----------
+        box
+            Where to look; None looks everywhere (30 ms for 512 x 512 x 512).
+        """
+        changed = changed_box(self.labels, self._committed, clip(box, self.labels.shape))
+        if changed is None:
+            return None
+        old, new = self._committed[changed].copy(), self.labels[changed].copy()
+        self._recount(old, new)
+        self._committed[changed] = new
+        self._derive(changed)
+        confirmed = self.source[changed] != Source.MODEL
+        return Correction(changed, old, new, self.baseline[changed].copy(), confirmed)
+
+    def receive(self, box: Box, values: Labels) -> bool:
+        """Write a prediction where nobody painted or confirmed; whether a voxel changed."""
+        now, committed = self.labels[box], self._committed[box]
+        change = values != committed
+        change &= self.source[box] == Source.MODEL
+        change &= now == committed  # else: painted a moment ago, not yet committed
+        if not change.any():
+            return False
+        self._recount(committed[change], values[change])
+        for array in (self.labels, self.baseline, self._committed):
+            np.copyto(array[box], values, where=change, casting="same_kind")
+        return True
+
+    def confirm(self, axis: int, index: int) -> None:
+        """Vouch for a slice as it was at the last commit."""
+        self._mark(axis, index, self.marks[self._checked(axis, index)] | {index})
+
+    def unconfirm(self, axis: int, index: int) -> None:
+        """Take a slice's mark back; its voxels are PAINTED or MODEL as before."""
+        self._mark(axis, index, self.marks[self._checked(axis, index)] - {index})
+
+    def touched(self) -> bool:
+        """Whether a person painted or confirmed anything, as of the last commit."""
+        return any(self.marks) or bool(self.source.any())
+
+    def slice_box(self, axis: int, index: int) -> Box:
+        """The box of one slice."""
+        box = list(whole(self.labels.shape))
+        box[self._checked(axis, index)] = slice(index, index + 1)
+        return box[0], box[1], box[2]
+
+    def _mark(self, axis: int, index: int, marks: Iterable[int]) -> None:
+        kept = list(self.marks)
+        kept[axis] = frozenset(marks)
+        self.marks = (kept[0], kept[1], kept[2])
+        self._derive(self.slice_box(axis, index))
+
+    def _derive(self, box: Box) -> None:
+        source = self.source[box]
+        source[...] = self._committed[box] != self.baseline[box]  # 0 MODEL, 1 PAINTED
+        for axis, marks in enumerate(self.marks):
+            inside = [i - box[axis].start for i in marks if box[axis].start <= i < box[axis].stop]
+            np.moveaxis(source, axis, 0)[inside] = Source.CONFIRMED
+
+    def _recount(self, old: Labels, new: Labels) -> None:
+        size = len(self.counts)
+        self.counts -= np.bincount(old.ravel(), minlength=size)
+        self.counts += np.bincount(new.ravel(), minlength=size)
+
+    def _checked(self, axis: int, index: int) -> int:
+        if axis not in (0, 1, 2) or not 0 <= index < self.labels.shape[axis]:
+            raise InputError(
+                f"a slice must lie inside {self.labels.shape} (Z, Y, X), "
+                f"got {index} along axis {axis}; choose a slice of the scan"
+            )
+        return axis
+
+
+def whole(shape: tuple[int, ...]) -> Box:
+    """The box of everything."""
+    return slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2])
+
+
+def clip(box: Box | None, shape: tuple[int, ...]) -> Box:
+    """The box with both ends stated and inside the shape; None is everything."""
+    if box is None:
+        return whole(shape)
+    z, y, x = (slice(*part.indices(n)[:2]) for part, n in zip(box, shape, strict=True))
+    return z, y, x
+
+
+def changed_box(now: Labels, before: Labels, box: Box) -> Box | None:
+    """The smallest box inside `box` that holds every difference, or None.
+
+    Slice by slice, so that nothing of the volume's size is allocated and most slices cost one
+    pass through the cache.
+    """
+    z, y, x = box
+    differ = [
+        i for i in range(z.start, z.stop) if not np.array_equal(now[i, y, x], before[i, y, x])
+    ]
+    if not differ:
+        return None
+    seen = np.zeros((y.stop - y.start, x.stop - x.start), bool)
+    for i in differ:
+        seen |= now[i, y, x] != before[i, y, x]
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    return (
+        slice(differ[0], differ[-1] + 1),
+        slice(y.start + int(rows[0]), y.start + int(rows[-1]) + 1),
+        slice(x.start + int(columns[0]), x.start + int(columns[-1]) + 1),
+    )
+
+
+def _count(labels: Labels) -> npt.NDArray[np.int64]:
+    """Voxels of each label value; slice by slice, for bincount widens to 8 bytes a voxel."""
+    counts = np.zeros(int(np.iinfo(labels.dtype).max) + 1, np.int64)
+    for plane in labels:
+        present = plane[plane != 0]
+        counts[0] += plane.size - present.size
+        counts += np.bincount(present, minlength=len(counts))
+    return counts

@@ -1,0 +1,340 @@
+"""What is open now, and what can be done with it.
+
+The docks share one `Workbench` and speak to each other only through its signals. Everything but
+the running of a job happens on the window's thread: a job that `predict` or `fine_tune` gives may
+run on another one, its events come back through `receive`.
+"""
+
+from __future__ import annotations
+
+import queue
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_medseg.correction.record import Box, Correction, Example
+from napari_medseg.correction.store import content_key, data_folder
+from napari_medseg.correction.tracker import Tracker
+from napari_medseg.errors import GridError, InputError
+from napari_medseg.inference.events import BoxDone, Prediction
+from napari_medseg.jobs import Child, Job
+from napari_medseg.models.card import ModelCard
+from napari_medseg.volume import Label, Mask, Volume, to_canonical
+from napari_medseg.workbench.case import Case, merged, unnamed
+from napari_medseg.workbench.shelf import Shelf
+
+if TYPE_CHECKING:
+    from napari_medseg.inference.config import PredictConfig
+    from napari_medseg.training.config import FineTuneConfig
+    from napari_medseg.training.events import OutcomeCard
+
+PREDICT = "napari_medseg.inference.predict:predict_with"
+FINE_TUNE = "napari_medseg.training.session:fine_tune_file"
+SLAB_VOXELS = 4_000_000  # what one event may bring, so that the window stays fluid
+
+
+@dataclass(frozen=True, eq=False)
+class CaseBox(BoxDone):
+    """A finished box of the case `key`; `last` is the end of the prediction."""
+
+    key: str = ""
+    last: bool = False
+
+
+class Workbench:
+    """The open case, the model in use, and what happens between them.
+
+    Signals
+    -------
+    case_opened, case_closed
+        A scan is there, or gone.
+    labels_changed
+        The box of `case.labels` that a prediction wrote: a layer must refresh.
+    segmenter_adopted, models_changed
+        Another model is in use; another list of models.
+    correction_committed, marks_changed, names_changed
+        A person changed voxels, confirmed slices, or the list of structures.
+    warned
+        A sentence for the user.
+    """
+
+    case_opened = Signal(Case)
+    case_closed = Signal()
+    labels_changed = Signal(tuple)
+    segmenter_adopted = Signal(ModelCard)
+    models_changed = Signal()
+    correction_committed = Signal(Correction)
+    marks_changed = Signal()
+    names_changed = Signal()
+    warned = Signal(str)
+
+    def __init__(self, data: Path | None = None, bundled: Path | None = None) -> None:
+        self._data = data_folder() if data is None else data
+        self._warnings: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._shelf = Shelf(self._data / "models", self._warnings.put, bundled)
+        self._predictor, self._trainer = Child(), Child()
+        self.case: Case | None = None
+        self.segmenter: ModelCard | None = self._shelf.chosen()
+
+    # ------------------------------------------------------------------ models
+
+    @property
+    def models(self) -> list[ModelCard]:
+        """Every model at hand, versions of one model together, the oldest first."""
+        return list(self._shelf.cards)
+
+    def versions(self) -> list[ModelCard]:
+        """The versions of the model in use, the oldest first; `adopt` any to go back to it."""
+        return [] if self.segmenter is None else self._shelf.family(self.segmenter)
+
+    def adopt(self, card: ModelCard) -> None:
+        """Use this model from now on, also after a restart."""
+        self.segmenter = card
+        self._shelf.choose(card)
+        if self.case is not None:
+            self._rename(merged(self.case.names, card.recipe.labels))
+        self.segmenter_adopted.emit(card)
+
+    def add_model(self, path: Path) -> ModelCard:
+        """Put a checkpoint of the user's on the list; ModelError where it is none."""
+        card = self._shelf.add(Path(path))
+        self.models_changed.emit()
+        return card
+
+    # ------------------------------------------------------------------ the case
+
+    def open_case(self, volume: Volume, mask: Mask | None = None, subject: str = "") -> Case:
+        """Open a scan; corrections of the same scan that were made before come back.
+
+        Parameters
+        ----------
+        volume
+            The scan, on any axes.
+        mask
+            Labels on the same grid to begin with. They count as a model's: a later prediction may
+            replace them, except where a person corrected or confirmed.
+        subject
+            Whom the scan shows; only a hash of it is kept.
+
+        Raises
+        ------
+        GridError
+            The mask lies on another grid.
+        """
+        if mask is not None and not mask.geometry.same_grid(volume.geometry):
+            raise GridError(
+                f"a mask must lie on its scan's grid, got {mask.geometry} for {volume.geometry}; "
+                "resample it first",
+                volume.name,
+            )
+        self.close_case()
+        canonical, turn = to_canonical(volume)
+        values = () if mask is None else mask.values()
+        labels = () if self.segmenter is None else self.segmenter.recipe.labels
+        names = merged(() if mask is None else mask.names, merged(labels, unnamed(values)))
+        dtype = np.uint8 if max([0, *(n.value for n in names)]) <= 255 else np.uint16
+        tracker = Tracker(np.zeros(turn.target.shape, dtype))
+        key = content_key(canonical)
+        self.case = Case(canonical, turn, tracker, names, subject or key, key)
+        if mask is not None:
+            self._write(BoxDone((0, 0, 0), mask.labels))
+        self.case_opened.emit(self.case)
+        self.poll()
+        return self.case
+
+    def close_case(self) -> None:
+        """Close the open case, if any; nothing of it is lost."""
+        if self.case is None:
+            return
+        self.commit()
+        self.case = None
+        self.case_closed.emit()
+
+    def save_mask(self, path: Path) -> None:
+        """Write the labels on the scan's own grid; the ending picks the format."""
+        from napari_medseg.io import write_mask
+
+        write_mask(self._open_case().mask(), Path(path))
+
+    def volumes_ml(self) -> dict[int, float]:
+        """Volume of each structure as of the last commit, by its number; named ones always."""
+        case = self._open_case()
+        counts, voxel_ml = case.tracker.counts, case.volume.geometry.voxel_ml
+        values = {int(v) for v in np.flatnonzero(counts) if v} | {n.value for n in case.names}
+        return {value: float(counts[value]) * voxel_ml for value in sorted(values)}
+
+    def add_label(self, name: str, color: str = "") -> Label:
+        """A new structure to paint; without a colour it takes the next free one."""
+        case = self._open_case()
+        label = case.free_label(_checked_name(name), color)
+        self._rename(merged(case.names, [label]))
+        return label
+
+    def rename_label(self, value: int, name: str) -> None:
+        """Call a structure by another name."""
+        case = self._open_case()
+        if value not in {label.value for label in case.names}:
+            raise InputError(f"a structure must be on the list, {value} is not; add it first")
+        new = _checked_name(name)
+        self._rename(tuple(replace(n, name=new) if n.value == value else n for n in case.names))
+
+    # ------------------------------------------------------------------ corrections
+
+    def commit(self, box: Box | None = None) -> Correction | None:
+        """Take note of what a person changed since the last commit; None where nothing was.
+
+        Call it after each stroke, undo and redo; inside `box` (30 ms for 512 x 512 x 512
+        without).
+        """
+        correction = self._open_case().tracker.commit(box)
+        if correction is not None:
+            self.correction_committed.emit(correction)
+        self.poll()
+        return correction
+
+    def confirm_slice(self, axis: int, index: int) -> None:
+        """A person says that this slice is right as it is now."""
+        self._mark(axis, index, True)
+
+    def unconfirm_slice(self, axis: int, index: int) -> None:
+        """Take that back; what was painted in the slice stays painted."""
+        self._mark(axis, index, False)
+
+    def confirmed_slices(self, axis: int) -> tuple[int, ...]:
+        """Indices of the confirmed slices along an axis (0 Z, 1 Y, 2 X), ascending."""
+        return tuple(sorted(self._open_case().tracker.marks[axis]))
+
+    def example(self) -> Example:
+        """The open case as a teacher."""
+        case = self._open_case()
+        self.commit()
+        return case.example()
+
+    def examples(self) -> list[Example]:
+        """Every case corrected so far, the open one first."""
+        return [self.example()] if self.case is not None and self.case.tracker.touched() else []
+
+    # ------------------------------------------------------------------ prediction
+
+    def predict(self, config: PredictConfig) -> Job[Prediction]:
+        """The job that segments the open case; give each event that it yields to `receive`."""
+        case, card = self._open_case(), self._segmenter()
+        top = max(label.value for label in card.recipe.labels)
+        if top > np.iinfo(case.labels.dtype).max:
+            raise InputError(
+                f"labels of this scan must be at most {np.iinfo(case.labels.dtype).max}, the model "
+                f"gives {top}; open the scan again with this model chosen"
+            )
+        self.commit()
+        return self._prediction(case, card, config)
+
+    def _prediction(self, case: Case, card: ModelCard, config: PredictConfig) -> Job[Prediction]:
+        job = self._predictor.run(PREDICT, case.scan, card.path, config)
+        result: Prediction = yield from _addressed(job, case.key)
+        labels = result.mask.labels
+        step = max(1, SLAB_VOXELS // max(1, labels[0].size))
+        for z in range(0, len(labels), step):  # what no box brought; mostly nothing
+            yield CaseBox((z, 0, 0), labels[z : z + step], case.key, z + step >= len(labels))
+        return result
+
+    def receive(self, event: object) -> None:
+        """Take what a prediction gives: boxes, on the scan's own grid; all else is let pass.
+
+        Voxels that a person painted or confirmed keep their label. Boxes of a case that is no
+        longer open are dropped.
+        """
+        if not isinstance(event, BoxDone) or self.case is None:
+            return
+        if isinstance(event, CaseBox) and event.key != self.case.key:
+            return
+        self._write(event)
+
+    # ------------------------------------------------------------------ fine-tuning
+
+    def fine_tune(self, config: FineTuneConfig) -> Job[OutcomeCard]:
+        """The job that teaches a copy of the model in use what was corrected."""
+        card, examples = self._segmenter(), self.examples()
+        if not examples:
+            raise InputError(
+                "fine-tuning needs a corrected case, got none; correct or confirm a slice first"
+            )
+        out = self._shelf.next_path(card)
+        return self._trainer.run(FINE_TUNE, card.path, examples, config, out)
+
+    def use(self, outcome: OutcomeCard) -> None:
+        """Go on with the fine-tuned model."""
+        self._shelf.refresh()
+        self.models_changed.emit()
+        self.adopt(outcome.candidate)
+
+    def keep_old(self, outcome: OutcomeCard) -> None:
+        """Go on with the model in use; the fine-tuned one stays on the list of versions."""
+        self._shelf.refresh()
+        self.models_changed.emit()
+
+    # ------------------------------------------------------------------ housekeeping
+
+    def poll(self) -> None:
+        """Tell by `warned` what went wrong behind the scenes; call it from a timer now and then."""
+        while not self._warnings.empty():
+            self.warned.emit(self._warnings.get())
+
+    def close(self) -> None:
+        """End everything within three seconds; what was corrected is on disk."""
+        with ThreadPoolExecutor(2) as pool:
+            ends = [pool.submit(child.close) for child in (self._predictor, self._trainer)]
+            self.close_case()
+        for end in ends:
+            end.result()
+
+    def _write(self, event: BoxDone) -> None:
+        case = self._open_case()
+        box, labels = case.canonical(event)
+        if case.tracker.receive(box, labels):
+            self.labels_changed.emit(box)
+
+    def _mark(self, axis: int, index: int, on: bool) -> None:
+        tracker = self._open_case().tracker
+        self.commit(tracker.slice_box(axis, index))
+        (tracker.confirm if on else tracker.unconfirm)(axis, index)
+        self.marks_changed.emit()
+
+    def _rename(self, names: tuple[Label, ...]) -> None:
+        case = self._open_case()
+        if names != case.names:
+            case.names = names
+            self.names_changed.emit()
+
+    def _open_case(self) -> Case:
+        if self.case is None:
+            raise InputError("a scan must be open, none is; open one first")
+        return self.case
+
+    def _segmenter(self) -> ModelCard:
+        if self.segmenter is None:
+            raise InputError("a model must be chosen, none is; add a model file first")
+        return self.segmenter
+
+
+def _addressed(job: Job[Any], key: str) -> Job[Any]:
+    """The same job; its boxes say which case they belong to."""
+    try:
+        while True:
+            event = next(job)
+            if type(event) is BoxDone:
+                event = CaseBox(event.start, event.labels, key)
+            yield event
+    except StopIteration as done:
+        return done.value
+    finally:
+        job.close()
+
+
+def _checked_name(name: str) -> str:
+    if not name.strip():
+        raise InputError("a structure must have a name, got an empty one; type one")
+    return name.strip()

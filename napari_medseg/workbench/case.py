@@ -1,0 +1,114 @@
+"""The scan that is open, its labels, and who is behind each voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.correction.record import Box, Example, Labels
+from napari_medseg.correction.tracker import Tracker
+from napari_medseg.inference.events import BoxDone
+from napari_medseg.volume import Label, Mask, Reorientation, Volume
+
+IGNORE = 255  # the mask value that teaches nothing; no structure may have it
+COLORS = (
+    "#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#46f0f0",
+    "#f032e6", "#bcf60c", "#fabebe", "#008080", "#e6beff", "#9a6324",
+)  # fmt: skip  # twelve that are told apart on grey
+
+
+@dataclass(eq=False)
+class Case:
+    """One open scan; its arrays lie on canonical axes (Z to Superior, Y to Posterior, X to Left).
+
+    Attributes
+    ----------
+    volume
+        The scan on canonical axes.
+    turn
+        From the scan's own grid to the canonical one and back.
+    tracker
+        Labels, baseline, source and confirmed slices.
+    names
+        The structures that can be painted.
+    subject
+        Whom the scan shows; cases of one subject are never split between teaching and checking.
+    key
+        Hash of the scan's voxels and grid: the same scan has the same key in any file format.
+    """
+
+    volume: Volume
+    turn: Reorientation
+    tracker: Tracker
+    names: tuple[Label, ...]
+    subject: str
+    key: str
+
+    @property
+    def labels(self) -> Labels:
+        """Shape (Z, Y, X), uint8 or uint16; the array that the Labels layer shows and paints."""
+        return self.tracker.labels
+
+    @property
+    def baseline(self) -> Labels:
+        """Shape (Z, Y, X): what the model gave."""
+        return self.tracker.baseline
+
+    @property
+    def source(self) -> npt.NDArray[np.uint8]:
+        """Shape (Z, Y, X), uint8 of `Source`, as of the last commit."""
+        return self.tracker.source
+
+    @property
+    def scan(self) -> Volume:
+        """The scan on its own grid; its array is a view."""
+        array = self.turn.undo(self.volume.array)
+        return replace(self.volume, array=array, geometry=self.turn.source)
+
+    def own_slice(self, axis: int, index: int) -> tuple[int, int]:
+        """(axis, index) on the scan's own grid of a slice on canonical axes."""
+        last = self.turn.target.shape[axis] - 1
+        return self.turn.axes[axis], last - index if self.turn.flips[axis] else index
+
+    def canonical(self, event: BoxDone) -> tuple[Box, Labels]:
+        """Where a box of the scan's own grid lies on canonical axes, and its labels there."""
+        own = event.slices
+        box = [
+            slice(n - own[axis].stop, n - own[axis].start) if flip else own[axis]
+            for axis, flip, n in zip(
+                self.turn.axes, self.turn.flips, self.turn.target.shape, strict=True
+            )
+        ]
+        return (box[0], box[1], box[2]), self.turn.apply(event.labels)
+
+    def mask(self) -> Mask:
+        """The labels as they are now, on the scan's own grid; a copy."""
+        labels = np.array(self.turn.undo(self.labels), order="C")
+        return Mask(labels, self.turn.source, self.names, header=self.volume.header)
+
+    def example(self) -> Example:
+        """The case as a teacher, on canonical axes; its masks are copies."""
+        mask = Mask(self.labels.copy(), self.volume.geometry, self.names)
+        return Example(self.volume, mask, self.source != 0, self.subject)
+
+    def free_label(self, name: str, color: str = "") -> Label:
+        """A structure of this name with the lowest number and the next colour that are free."""
+        taken = {label.value for label in self.names} | {IGNORE}
+        top = int(np.iinfo(self.labels.dtype).max)
+        value = next(v for v in range(1, top + 2) if v not in taken)
+        return Label(value, name, color or COLORS[(value - 1) % len(COLORS)])
+
+
+def merged(first: Iterable[Label], second: Iterable[Label]) -> tuple[Label, ...]:
+    """All structures of both, by number; where both know a number the first names it."""
+    by_value = {label.value: label for label in second}
+    by_value.update({label.value: label for label in first})
+    return tuple(by_value[value] for value in sorted(by_value))
+
+
+def unnamed(values: Iterable[int]) -> tuple[Label, ...]:
+    """Structures of which only the number is known."""
+    return tuple(Label(v, f"label {v}", COLORS[(v - 1) % len(COLORS)]) for v in values)
