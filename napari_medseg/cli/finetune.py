@@ -1,5 +1,133 @@
+"""`medseg finetune`: a better model from corrected cases."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from napari_medseg.cli.options import (
+    AsJson,
+    ConfigFile,
+    Dataset,
+    Minutes,
+    ModelOut,
+    OnDevice,
+    Settings,
+)
+from napari_medseg.cli.paths import MODEL_ENDING, check_output, find_model
+from napari_medseg.cli.report import Report, about
+from napari_medseg.errors import WriteError
+
+if TYPE_CHECKING:
+    from napari_medseg.correction.record import Example
+    from napari_medseg.training.events import Outcome
 
 
 def add_to(app: typer.Typer) -> None:
     """Offer the command."""
+    app.command(
+        epilog="Example: medseg finetune old.safetensors corrected/ new.safetensors --minutes 5"
+    )(finetune)
+
+
+def finetune(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The model to improve: a file, or a shipped one.")
+    ],
+    dataset: Dataset,
+    out: ModelOut,
+    minutes: Minutes = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Optimiser steps; 200 if no time is given.")
+    ] = None,
+    ignore: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Voxels with this value teach nothing.")
+    ] = None,
+    candidate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep the new model, adopted or not.")
+    ] = None,
+    config: ConfigFile = None,
+    device: OnDevice = "auto",
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Teach a model with corrected cases; it is replaced only if it did not get worse."""
+    from napari_medseg.cli.settings import gather, only_one, read_learning
+    from napari_medseg.training.config import FineTuneConfig
+
+    only_one(minutes=minutes, steps=steps)
+    report = Report(as_json)
+    parent = find_model(model)
+    for path in (out, candidate):
+        if path is not None:
+            check_output(path, (MODEL_ENDING,), (parent,))
+    options = {
+        "minutes": minutes if steps is None else 0.0,
+        "steps": steps,
+        "ignore": ignore,
+        "device": None if device == "auto" else device,
+    }
+    knobs = gather(FineTuneConfig, config, settings, options)
+
+    from napari_medseg.models import checkpoint
+    from napari_medseg.training.session import fine_tune
+
+    segmenter = checkpoint.load(parent)
+    examples = _examples(dataset, knobs.ignore, report)
+    with about(dataset.name):
+        job = fine_tune(segmenter, examples, knobs)
+        outcome = report.follow(job, out.name, read_learning)
+    if candidate is not None:
+        checkpoint.save(outcome.candidate, candidate)
+    if outcome.adopted:
+        checkpoint.save(outcome.segmenter, out)
+    else:
+        _copy(parent, out)
+    _tell(outcome, out, report)
+
+
+def _examples(dataset: Path, ignore: int, report: Report) -> list[Example]:
+    """Each case as its corrected mask; a person vouches for all but the ignored voxels."""
+    from napari_medseg.correction.record import Example
+    from napari_medseg.training.dataset import find_cases, read_case
+
+    cases = find_cases(dataset)
+    report.warn_all(dataset.name, cases.warnings)
+    examples = []
+    for case in cases.cases:
+        volume, mask = read_case(case)
+        report.warn_all(case.name, (*volume.warnings, *mask.warnings))
+        examples.append(Example(volume, mask, mask.labels != ignore, case.subject))
+    return examples
+
+
+def _copy(parent: Path, out: Path) -> None:
+    """The parent under a new name, whole or not at all."""
+    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(parent, beside)
+        beside.replace(out)
+    except OSError as error:
+        raise WriteError(
+            f"a model must be saved, {error.strerror}; choose another folder", out.name
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _tell(outcome: Outcome, out: Path, report: Report) -> None:
+    document = {
+        "before": outcome.before,
+        "after": outcome.after,
+        "adopted": outcome.adopted,
+        "why": outcome.why,
+        "seconds": outcome.seconds,
+        "path": str(out),
+    }
+    rows = [(name, dice, outcome.after.get(name, "–")) for name, dice in outcome.before.items()]
+    verdict = "adopted" if outcome.adopted else "not adopted"
+    report.give(document, [("label", "Dice before", "after"), *rows, (verdict, outcome.why)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_medseg.cli.options import AsJson, Device, ModelName, OnDevice, Scan, Series
+from napari_medseg.cli.options import AsJson, ModelName, OnDevice, Scan, Series
 from napari_medseg.cli.paths import check_output, find_model
 from napari_medseg.cli.report import Report, about
 from napari_medseg.errors import InputError
@@ -30,7 +30,7 @@ def segment(
         Path, typer.Argument(metavar="OUT", help="The mask; its ending picks the format.")
     ],
     model: ModelName,
-    device: OnDevice = Device.AUTO,
+    device: OnDevice = "auto",
     series: Series = None,
     channel: Annotated[
         int | None, typer.Option(min=0, help="Which channel, for a model of one; from 0.")
@@ -77,12 +77,12 @@ def _channels(volume: Volume, card: ModelCard, channel: int | None) -> Volume:
     )
 
 
-def _predict(volume: Volume, card: ModelCard, device: Device, softmax: bool, report: Report) -> Any:
+def _predict(volume: Volume, card: ModelCard, device: str, softmax: bool, report: Report) -> Any:
     from napari_medseg.inference.config import PredictConfig
     from napari_medseg.inference.predict import predict
     from napari_medseg.models.checkpoint import load
 
-    config = PredictConfig(device=device.value, keep_softmax=softmax)
+    config = PredictConfig(device=device, keep_softmax=softmax)
     with about(volume.name):
         return report.follow(predict(volume, load(card.path), config), volume.name)
 

@@ -1,5 +1,101 @@
+"""`medseg train`: a model from labelled cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from napari_medseg.cli.options import (
+    AsJson,
+    ConfigFile,
+    Dataset,
+    Minutes,
+    ModelOut,
+    OnDevice,
+    Settings,
+)
+from napari_medseg.cli.paths import MODEL_ENDING, check_output
+from napari_medseg.cli.report import Report, about
+from napari_medseg.errors import DatasetError
 
 
 def add_to(app: typer.Typer) -> None:
     """Offer the command."""
+    app.command(epilog="Example: medseg train cases/ model.safetensors --minutes 30 --run run/")(
+        train
+    )
+
+
+def train(
+    dataset: Dataset,
+    out: ModelOut,
+    minutes: Minutes = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the cases; 100 if no time is given.")
+    ] = None,
+    config: ConfigFile = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Names of the held-back cases, one a line."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep TensorBoard's curves there, and what it takes to go on after a stop.",
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with the stopped run of --run.")] = True,
+    name: Annotated[str | None, typer.Option(help="What users see; else OUT's stem.")] = None,
+    device: OnDevice = "auto",
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model from labelled cases; some are held back and score it."""
+    from napari_medseg.cli.settings import gather, in_words, only_one, read_learning
+    from napari_medseg.training.config import TrainConfig
+    from napari_medseg.training.dataset import find_cases
+
+    only_one(minutes=minutes, epochs=epochs)
+    report = Report(as_json)
+    check_output(out, (MODEL_ENDING,))
+    options = {
+        "minutes": minutes if epochs is None else 0.0,
+        "epochs": epochs,
+        "steps": None if minutes is None and epochs is None else 0,
+        "validation": _names(validation),
+        "run_folder": str(run) if run is not None else None,
+        "resume": None if resume else False,
+        "name": name or (None if config else out.name.removesuffix(MODEL_ENDING)),
+        "device": None if device == "auto" else device,
+    }
+    knobs = gather(TrainConfig, config, settings, options)
+    cases = find_cases(dataset)
+    report.warn_all(dataset.name, cases.warnings)
+
+    from napari_medseg.models import checkpoint
+    from napari_medseg.training.session import train as train_session
+
+    with about(dataset.name):
+        segmenter = report.follow(train_session(cases, knobs), out.name, read_learning)
+    card = checkpoint.save(segmenter, out)
+    document = {
+        "path": str(out),
+        "version": card.version,
+        "dice": dict(card.lineage.scores),
+        "cases": card.lineage.cases,
+    }
+    report.give(document, [(out, card.version, f"Dice {in_words(card.lineage.scores)}")])
+
+
+def _names(path: Path | None) -> list[str] | None:
+    """The lines of a file; empty ones and comments (#) left out."""
+    if path is None:
+        return None
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"a list of names must be a text file: {error}", path.name) from error
+    return [line for line in lines if line and not line.startswith("#")]

@@ -1,0 +1,68 @@
+"""A training's settings from the command line: a file, then ``--set``, then the options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+
+from napari_medseg.jobs import Progress
+from napari_medseg.training.config import (
+    FineTuneConfig,
+    TrainConfig,
+    as_json,
+    from_json,
+    load_config,
+)
+from napari_medseg.training.events import StepDone, Validated
+
+C = TypeVar("C", TrainConfig, FineTuneConfig)
+
+
+def gather(
+    kind: type[C],
+    file: Path | None,
+    settings: Sequence[str] | None,
+    options: Mapping[str, object],
+) -> C:
+    """The settings of a run; options that are None were not given."""
+    config = load_config(file, kind) if file is not None else kind()
+    given = {name: value for name, value in options.items() if value is not None}
+    return from_json({**as_json(config), **dict(map(_pair, settings or ())), **given}, kind)
+
+
+def only_one(**options: object) -> None:
+    """Refuse two options that exclude each other."""
+    given = [f"--{name}" for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise typer.BadParameter(f"only one of {' and '.join(given)} can be given")
+
+
+def read_learning(event: object) -> object:
+    """A training's events for `Report.follow`: steps are progress, scores are lines."""
+    if isinstance(event, StepDone):
+        # where only the time is limited, the time left stands for the steps left
+        left = f", {event.seconds_left:.0f} s left" if event.seconds_left is not None else ""
+        return Progress(event.step, event.total, f"step {event.step}, loss {event.loss:.3f}{left}")
+    if isinstance(event, Validated):
+        return f"step {event.step}: Dice {in_words(event.dice)}"
+    return event
+
+
+def in_words(dice: Mapping[str, float]) -> str:
+    """ "left 0.912, right 0.903"."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in dice.items())
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE``; a value that is no JSON is a word."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"--set takes KEY=VALUE, got {text}")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
