@@ -1,0 +1,45 @@
+"""The knobs of a prediction; read without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from napari_medseg.errors import InputError
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """How one prediction runs.
+
+    Attributes
+    ----------
+    device
+        "auto", "cpu", "cuda", "cuda:1", "mps".
+    overlap
+        Share of a tile that its neighbour covers too; 0.5 is nnU-Net's.
+    half
+        Compute in bfloat16 or float16 where the device is faster at it; sums stay in float32.
+    keep_softmax
+        Whether the result carries probabilities, float16 (L, Z, Y, X) on the scan's own grid.
+    slice_zyx
+        The slice that is looked at, (axis 0 Z, 1 Y or 2 X, index) on the scan's own grid; it is
+        predicted first. None: in the order that takes least memory.
+    memory_gb
+        What the blended tiles may take; None: half of what is free.
+    """
+
+    device: str = "auto"
+    overlap: Annotated[float, {"min": 0.0, "max": 0.9}] = 0.5
+    half: bool = True
+    keep_softmax: bool = False
+    slice_zyx: tuple[int, int] | None = None
+    memory_gb: Annotated[float | None, {"min": 0.01}] = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.overlap <= 0.9:
+            raise InputError(f"overlap must be 0 to 0.9, got {self.overlap}")
+        if self.slice_zyx is not None and self.slice_zyx[0] not in (0, 1, 2):
+            raise InputError(f"a slice's axis must be 0, 1 or 2, got {self.slice_zyx[0]}")
+        if self.memory_gb is not None and self.memory_gb <= 0:
+            raise InputError(f"memory_gb must be above 0, got {self.memory_gb}")

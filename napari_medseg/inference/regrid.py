@@ -1,0 +1,168 @@
+"""Logits of the network's grid as labels of the scan's grid, without ever holding all logits there.
+
+Trilinear interpolation is a convex combination: where the eight voxels around a point have the same
+largest logit, so has the point. Only the other points, about a tenth, are interpolated; the result
+is that of interpolating all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_medseg.inference.tiles import Box, Extent
+from napari_medseg.volume import Geometry
+
+SNAP = 1e-4  # of a voxel: nearer than this a point lies on a plane (affines are rounded)
+POINTS_AT_ONCE = 1 << 18  # interpolated together; bounds the memory to labels x 1 MB
+
+
+@dataclass(frozen=True, eq=False)
+class AxisMap:
+    """Where the points of one axis lie between the planes of another.
+
+    Attributes
+    ----------
+    lower, upper
+        int64 (N,): the plane below and above each point; equal where it lies on a plane.
+    weight
+        float32 (N,): how much the upper plane counts, in [0, 1).
+    """
+
+    lower: npt.NDArray[np.int64]
+    upper: npt.NDArray[np.int64]
+    weight: npt.NDArray[np.float32]
+
+    @classmethod
+    def through(cls, points: npt.NDArray[np.float64], size: int, margin: int = 0) -> AxisMap:
+        """For points in voxels of an axis of `size` planes that begins after `margin` more."""
+        inside = np.clip(points, 0, size - 1)
+        near = np.rint(inside)
+        inside = np.where(np.abs(inside - near) < SNAP, near, inside)
+        lower = np.floor(inside).astype(np.int64)
+        weight = (inside - lower).astype(np.float32)
+        return cls(lower + margin, lower + margin + (weight > 0), weight)
+
+    def part(self, span: slice, start: int = 0) -> AxisMap:
+        """The points in `span`, for planes counted from `start`."""
+        return AxisMap(self.lower[span] - start, self.upper[span] - start, self.weight[span])
+
+    def planes(self, span: slice) -> slice:
+        """The planes that the points in `span` lie between."""
+        return slice(int(self.lower[span].min()), int(self.upper[span].max()) + 1)
+
+    @property
+    def copies(self) -> bool:
+        """Whether each plane is taken once, in order, as it is."""
+        straight = np.array_equal(self.lower, np.arange(len(self.lower)) + self.lower[0])
+        return straight and not self.weight.any()
+
+
+AxisMaps = tuple[AxisMap, AxisMap, AxisMap]
+
+
+def axis_maps(target: Geometry, source: Geometry, margins: Extent = (0, 0, 0)) -> AxisMaps:
+    """Where the voxels of `target` lie in `source`; both have the same axes directions.
+
+    `margins` are the voxels that padding added in front of each axis of `source`.
+    """
+    maps = []
+    for axis in range(3):
+        ends = np.zeros((2, 3))
+        ends[1, axis] = target.shape[axis] - 1
+        first, last = source.index(target.world(ends))[:, axis]
+        points = np.linspace(first, last, target.shape[axis])
+        maps.append(AxisMap.through(points, source.shape[axis], margins[axis]))
+    return maps[0], maps[1], maps[2]
+
+
+def needed(maps: AxisMaps, box: Box) -> Box:
+    """The box of the source grid that the voxels of `box` lie in."""
+    z, y, x = (one.planes(span) for one, span in zip(maps, box, strict=True))
+    return z, y, x
+
+
+def winners(logits: torch.Tensor) -> torch.Tensor:
+    """Number of the largest logit, int16 (...), of (L, ...); the first of equals."""
+    best = logits[0].clone()
+    number = torch.zeros_like(best, dtype=torch.int16)
+    for output in range(1, len(logits)):  # four times faster than argmax over a strided axis
+        better = logits[output] > best
+        best = torch.where(better, logits[output], best)
+        number.masked_fill_(better, output)
+    return number
+
+
+def labels_at(logits: torch.Tensor, maps: AxisMaps) -> torch.Tensor:
+    """Number of the largest interpolated logit at the maps' points.
+
+    Parameters
+    ----------
+    logits
+        float32 (L, z, y, x).
+    maps
+        The points along the three axes, in voxels of `logits`.
+
+    Returns
+    -------
+    int16 (Z, Y, X), one for each point.
+    """
+    here = winners(logits)
+    if all(one.copies for one in maps):
+        return here
+    corners = [_at(here, maps, which) for which in range(8)]
+    out = corners[0].clone()
+    mixed = torch.zeros_like(out, dtype=torch.bool)
+    for corner in corners[1:]:
+        mixed |= corner != out
+    points = mixed.reshape(-1).nonzero()[:, 0]
+    for some in torch.split(points, POINTS_AT_ONCE):
+        out.view(-1)[some] = winners(_interpolated(logits, maps, some))
+    return out
+
+
+def softmax_at(logits: torch.Tensor, maps: AxisMaps) -> torch.Tensor:
+    """Softmax of the interpolated logits, float16 (L, Z, Y, X)."""
+    for axis, one in enumerate(maps, start=1):
+        lower, upper, weight = _tensors(one, logits.device)
+        shape = [-1 if d == axis else 1 for d in range(4)]
+        low, high = logits.index_select(axis, lower), logits.index_select(axis, upper)
+        logits = torch.lerp(low, high, weight.reshape(shape))
+    return logits.softmax(dim=0).half()
+
+
+def _at(here: torch.Tensor, maps: AxisMaps, which: int) -> torch.Tensor:
+    """`here` (z, y, x) at one of the eight voxels around each point; bit 4 Z, 2 Y, 1 X upper."""
+    for axis, one in enumerate(maps):
+        index = one.upper if which & (4 >> axis) else one.lower
+        here = here.index_select(axis, torch.from_numpy(index).to(here.device))
+    return here
+
+
+def _interpolated(logits: torch.Tensor, maps: AxisMaps, points: torch.Tensor) -> torch.Tensor:
+    """Logits (L, N) at N of the maps' points, which are counted in C order."""
+    flat = logits.reshape(len(logits), -1)
+    size = [len(one.lower) for one in maps]
+    where = (points // (size[1] * size[2]), points // size[2] % size[1], points % size[2])
+    axes = [
+        tuple(part[index] for part in _tensors(one, logits.device))
+        for one, index in zip(maps, where, strict=True)
+    ]
+    total = torch.zeros(len(flat), len(points), device=flat.device)
+    for which in range(8):
+        index = torch.zeros_like(points)
+        share = torch.ones(len(points), device=flat.device)
+        for axis, (lower, upper, weight) in enumerate(axes):
+            high = bool(which & (4 >> axis))
+            index = index * logits.shape[axis + 1] + (upper if high else lower)
+            share = share * (weight if high else 1 - weight)
+        total.addcmul_(flat.index_select(1, index), share)
+    return total
+
+
+def _tensors(one: AxisMap, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    lower, upper, weight = (torch.from_numpy(a) for a in (one.lower, one.upper, one.weight))
+    return lower.to(device), upper.to(device), weight.to(device)
