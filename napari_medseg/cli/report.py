@@ -18,6 +18,10 @@ Reading = Callable[
 ]  # an event as progress, as a line, or not at all
 
 
+def _unread(event: object) -> object:
+    return event
+
+
 class Report:
     """The voice of one command.
 
@@ -55,12 +59,12 @@ class Report:
             sys.stdout.write("".join(f"{line}\n" for line in aligned(rows)))
         sys.stdout.flush()
 
-    def follow(self, job: Job[R], name: str, read: Reading | None = None) -> R:
+    def follow(self, job: Job[R], name: str, read: Reading = _unread) -> R:
         """Run a job to its end with a bar where a person watches; Ctrl-C closes it first."""
         with closing(job), _bar(name) as show:
 
             def on_event(event: object) -> None:
-                seen = read(event) if read is not None else event
+                seen = read(event)
                 if isinstance(seen, Notice):
                     self.warn(name, seen.text)
                 elif isinstance(seen, str):
