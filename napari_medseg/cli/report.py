@@ -9,13 +9,11 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
-from napari_medseg.errors import LONGEST_LINE, MedsegError
+from napari_medseg.errors import LONGEST_LINE, MedsegError, one_line
 from napari_medseg.jobs import Job, Notice, Progress, finish
 
 R = TypeVar("R")
-Reading = Callable[
-    [object], Progress | str | None
-]  # an event as progress, as a line, or not at all
+Reading = Callable[[object], object]  # an event as Progress or a line; others pass unseen
 
 
 def _unread(event: object) -> object:
@@ -44,6 +42,10 @@ class Report:
         """Each of `texts` as a warning about `name`."""
         for text in texts:
             self.warn(name, text)
+
+    def refuse(self, error: MedsegError) -> None:
+        """One of several cases failed: its line, and the work goes on."""
+        self.say(one_line(error))
 
     def say(self, line: str) -> None:
         """A line for the person or the log file, on stderr."""
