@@ -4,4 +4,12 @@ from napari_medseg.volume.geometry import Geometry
 from napari_medseg.volume.orient import Reorientation, mask_to_canonical, to_canonical
 from napari_medseg.volume.volume import Label, Mask, Volume
 
-__all__ = ["Geometry", "Label", "Mask", "Reorientation", "Volume", "mask_to_canonical", "to_canonical"]
+__all__ = [
+    "Geometry",
+    "Label",
+    "Mask",
+    "Reorientation",
+    "Volume",
+    "mask_to_canonical",
+    "to_canonical",
+]
