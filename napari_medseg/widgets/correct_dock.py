@@ -1,0 +1,263 @@
+"""Second dock: paint what the model missed, erase what it invented, say what is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from napari import Viewer
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QDoubleSpinBox,
+    QInputDialog,
+    QPushButton,
+    QSlider,
+    QWidget,
+)
+
+from napari_medseg.errors import MedsegError
+from napari_medseg.widgets import style
+from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
+from napari_medseg.widgets.brush import LARGEST_MM, brush_mm, pixels_of, smallest_mm
+from napari_medseg.widgets.label_list import LabelList
+from napari_medseg.widgets.notices import tell_error
+from napari_medseg.widgets.saving import save_mask
+from napari_medseg.widgets.tally import words
+
+TOOLS = {  # napari's mode: what it is called, what it does and its key
+    "paint": ("Paint", "Paint the chosen structure (2 or P)"),
+    "erase": ("Erase", "Back to background (1 or E)"),
+    "fill": ("Fill", "Fill a closed area with the chosen structure (4 or F)"),
+    "pan_zoom": ("Pan", "Move and zoom the view (6 or Z; hold Space with any tool)"),
+}
+AXES = {0: "axial", 1: "coronal", 2: "sagittal"}
+MARK_KEY = "C"
+
+
+class CorrectDock(style.Column):
+    """Structures, tools, "this slice is right", what was changed."""
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.desk = desk_of(napari_viewer)
+        self.closed = style.hint("Segment a scan first, or start with an empty mask.")
+        self.start = style.button("Start with an empty mask", "Paint from nothing, without a model")
+        self.body = QWidget()
+        inner = style.column(self.body)
+        inner.addLayout(self._labels())
+        inner.addLayout(self._tools())
+        inner.addLayout(self._marks())
+        inner.addLayout(self._saved())
+        self.add(self.closed, self.start, self.body)
+        self.rows.addStretch(1)
+        self.next = style.button("Next: fine-tune  ▸", "Let the model learn from your corrections")
+        self.save = style.button("Save mask…", "Write the mask on the scan's own grid")
+        self.add(style.row(self.save, self.next, stretch=(1, 1)))
+        self._connect()
+        self._show_case()
+
+    # -- parts --------------------------------------------------------------------------------
+
+    def _labels(self) -> Any:
+        self.list = LabelList()
+        self.new = style.button("+ Add", "A new structure to paint")
+        title = style.row(style.heading("Structures"), self.new, stretch=(1,))
+        return style.stack(title, self.list)
+
+    def _tools(self) -> Any:
+        self.tools = QButtonGroup(self)
+        self.buttons: dict[str, QPushButton] = {}
+        for mode, (name, tip) in TOOLS.items():
+            self.buttons[mode] = one = style.button(name, tip)
+            one.setCheckable(True)
+            self.tools.addButton(one)
+            one.clicked.connect(lambda _=False, mode=mode: self._set_mode(mode))
+        self.brush = QDoubleSpinBox()
+        self.brush.setDecimals(1)
+        self.brush.setSuffix(" mm")
+        self.brush.setKeyboardTracking(False)
+        self.brush.setToolTip("Brush diameter ([ and ] change it, so does Alt + drag)")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, 100)
+        self.flat = style.button("This slice", "The brush is a disc in the slice you see")
+        self.ball = style.button("3-D", "The brush is a ball: neighbouring slices are painted too")
+        self.shape = QButtonGroup(self)
+        for one in (self.flat, self.ball):
+            one.setCheckable(True)
+            self.shape.addButton(one)
+        self.undo = style.button("Undo", "Take back the last stroke (Ctrl+Z)")
+        self.redo = style.button("Redo", "Do it again (Ctrl+Shift+Z)")
+        return style.stack(
+            style.heading("Tool"),
+            style.row(*self.buttons.values(), stretch=(1, 1, 1, 1)),
+            style.row(style.hint("Brush"), self.slider, self.brush, stretch=(2, 5, 0)),
+            style.row(self.flat, self.ball, stretch=(1, 1)),
+            style.row(self.undo, self.redo, stretch=(1, 1)),
+        )
+
+    def _marks(self) -> Any:
+        self.mark = style.button("This slice is right", "You vouch for all of this slice (C)")
+        self.mark.setCheckable(True)
+        self.marked = style.hint()
+        return style.stack(style.heading("Slice"), self.mark, self.marked)
+
+    def _saved(self) -> Any:
+        self.changed = style.hint()
+        self.saved = style.hint()
+        return style.stack(style.heading("So far"), self.changed, self.saved)
+
+    def _connect(self) -> None:
+        desk = self.desk
+        self.start.clicked.connect(self._start_empty)
+        self.list.chosen.connect(self._choose)
+        self.list.hidden_changed.connect(desk.hide)
+        self.list.renamed.connect(lambda value, name: self._try(desk.rename, value, name))
+        self.new.clicked.connect(self._add_label)
+        self.brush.valueChanged.connect(self._set_brush)
+        self.slider.valueChanged.connect(self._slide)
+        self.flat.clicked.connect(lambda: self._set_dimensions(2))
+        self.ball.clicked.connect(lambda: self._set_dimensions(3))
+        self.undo.clicked.connect(lambda: self._on_layer("undo"))
+        self.redo.clicked.connect(lambda: self._on_layer("redo"))
+        self.mark.clicked.connect(self.toggle_mark)
+        self.save.clicked.connect(lambda: save_mask(self, desk))
+        self.next.clicked.connect(self._go_on)
+        desk.case_changed.connect(self._show_case)
+        desk.names_changed.connect(self._show_names)
+        desk.volumes_due.connect(self._show_volumes)
+        desk.layer_changed.connect(self._show_tool)
+        desk.slice_changed.connect(self._show_slice)
+        desk.marks_changed.connect(self._show_slice)
+        desk.marks_changed.connect(self._show_changes)
+        desk.corrected.connect(self._show_changes)
+        desk.saved.connect(self._show_changes)
+        desk.mark_asked.connect(self.toggle_mark)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
+        watch_window(self, self.desk)
+        super().showEvent(event)
+
+    # -- what the user does -------------------------------------------------------------------
+
+    def _start_empty(self) -> None:
+        image = self.desk.first_image()
+        if image is not None:
+            self._try(self.desk.open_scan, image)
+
+    def _choose(self, value: int) -> None:
+        if self.desk.labels is not None:
+            self.desk.labels.selected_label = value
+
+    def _add_label(self) -> None:
+        name, yes = QInputDialog.getText(self, "Add a structure", "Name of the structure:")
+        if yes:
+            self._try(self.desk.add_label, name)
+
+    def _set_mode(self, mode: str) -> None:
+        if self.desk.labels is not None:
+            self.desk.select_labels()
+            self.desk.labels.mode = mode
+
+    def _set_brush(self, size_mm: float) -> None:
+        if self.desk.labels is not None:
+            self.desk.labels.brush_size = pixels_of(size_mm, self.desk.labels)
+
+    def _slide(self, percent: int) -> None:
+        low, high = self.brush.minimum(), self.brush.maximum()
+        self.brush.setValue(low * (high / low) ** (percent / 100))
+
+    def _set_dimensions(self, count: int) -> None:
+        if self.desk.labels is not None:
+            self.desk.labels.n_edit_dimensions = count
+
+    def _on_layer(self, verb: str) -> None:
+        if self.desk.labels is not None:
+            getattr(self.desk.labels, verb)()
+
+    def toggle_mark(self) -> None:
+        """Confirm the slice on the screen, or take that back."""
+        self._try(self.desk.toggle_mark)
+        self._show_slice()
+
+    def _go_on(self) -> None:
+        show_dock(self.desk.viewer, "Fine-tune")
+
+    # -- what the user sees -------------------------------------------------------------------
+
+    def _show_case(self) -> None:
+        is_open = self.desk.labels is not None
+        self.body.setVisible(is_open)
+        self.closed.setVisible(not is_open)
+        self.start.setVisible(not is_open and self.desk.first_image() is not None)
+        self.save.setEnabled(is_open)
+        if is_open:
+            for show in (self._show_names, self._show_tool, self._show_slice, self._show_changes):
+                show()
+
+    def _show_names(self) -> None:
+        case, layer = self.desk.case, self.desk.labels
+        if case is not None and layer is not None:
+            self.list.fill(case.names, self.desk.hidden, layer.selected_label)
+            self._show_volumes()
+
+    def _show_volumes(self) -> None:
+        if self.desk.labels is not None:
+            self.list.show_volumes(self.desk.workbench.volumes_ml())
+
+    def _show_tool(self) -> None:
+        layer = self.desk.labels
+        if layer is None:
+            return
+        self.list.choose(layer.selected_label)
+        self.tools.setExclusive(False)
+        for mode, one in self.buttons.items():
+            one.setChecked(str(layer.mode) == mode)
+        self.tools.setExclusive(True)
+        (self.ball if layer.n_edit_dimensions == 3 else self.flat).setChecked(True)
+        blockers = [QSignalBlocker(self.brush), QSignalBlocker(self.slider)]
+        low = smallest_mm(layer)
+        self.brush.setRange(low, LARGEST_MM)
+        self.brush.setSingleStep(2 * low)
+        shown = brush_mm(layer)
+        self.brush.setValue(shown)
+        self.slider.setValue(style.percent_on_log_scale(shown, low, LARGEST_MM))
+        del blockers
+
+    def _show_slice(self) -> None:
+        if self.desk.labels is None:
+            return
+        viewed = self.desk.viewed_slice()
+        self.mark.setEnabled(viewed is not None)
+        axis, index = viewed or (0, -1)
+        right = self.desk.workbench.confirmed_slices(axis)
+        here = index in right
+        self.mark.setChecked(here)
+        self.mark.setText("✓  This slice is right" if here else "This slice is right")
+        self.mark.setStyleSheet(f"background: {style.GOOD}; color: white;" if here else "")
+        count = self.desk.labels.data.shape[axis]
+        self.marked.setText(f"{len(right)} of {count} {AXES[axis]} slices confirmed")
+
+    def _show_changes(self) -> None:
+        tally = self.desk.tally
+        if tally is None:
+            return
+        if tally.voxels == 0:
+            self.changed.setText("Nothing changed yet: paint, erase, or confirm a slice.")
+        else:
+            by_you = f"{words(tally.voxels, 'voxel')} on {words(tally.slices, 'slice')}"
+            self.changed.setText(f"Yours: {by_you}. No prediction will overwrite them.")
+        style.say(self.saved, saved_words(self.desk.saved_at))
+
+    def _try(self, call: Callable[..., object], *arguments: object) -> None:
+        try:
+            call(*arguments)
+        except MedsegError as error:
+            tell_error(error)
+
+
+def saved_words(when: datetime | None) -> str:
+    """The state of the autosave."""
+    return "" if when is None else f"Saved {when:%H:%M:%S}"

@@ -1,0 +1,347 @@
+"""One viewer's workbench, the two layers that show its case, and what runs; all docks share it."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from napari import Viewer
+from napari.layers import Image, Labels
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_medseg.correction.record import Correction
+from napari_medseg.errors import MedsegError
+from napari_medseg.inference.config import PredictConfig
+from napari_medseg.training.config import FineTuneConfig
+from napari_medseg.volume import Volume
+from napari_medseg.widgets import layers
+from napari_medseg.widgets.notices import tell_error, warn
+from napari_medseg.widgets.runs import LearnRun, PredictRun, in_pieces
+from napari_medseg.widgets.strokes import Box, Strokes
+from napari_medseg.widgets.tally import Tally
+from napari_medseg.workbench import Case, Workbench
+
+REFRESH_MS = 90  # a predicted mask grows on the screen at most eleven times a second
+VOLUMES_MS = 500
+CLOSE_GRACE_S = 1.0
+MARK_KEY = "C"  # napari's own C acts on image layers only
+LAYER_EVENTS = ("mode", "brush_size", "selected_label", "n_edit_dimensions")
+
+
+class Desk(QObject):
+    """Lives as long as its viewer; a dock that is closed and opened again finds all as it was.
+
+    The workbench's signals come again as Qt's, so that a dock that is gone hears nothing more.
+
+    Signals
+    -------
+    case_changed
+        Another scan, or none, is open.
+    models_changed
+        A model came, or another one is in use.
+    names_changed
+        The list of structures, or which of them are hidden.
+    marks_changed, corrected
+        A slice was confirmed or not any more; a correction is on its way to disk.
+    volumes_due
+        At most twice a second after voxels changed.
+    saved
+        What was corrected is on disk.
+    slice_changed
+        Another slice is looked at.
+    layer_changed
+        The tool, the brush or the structure to paint.
+    scans_changed
+        An image layer came, went, or has another name.
+    run_asked, mark_asked
+        The keys for "Segment" and "This slice is right" were pressed.
+    """
+
+    case_changed = Signal()
+    models_changed = Signal()
+    marks_changed = Signal()
+    names_changed = Signal()
+    corrected = Signal()
+    volumes_due = Signal()
+    slice_changed = Signal()
+    layer_changed = Signal()
+    saved = Signal()
+    scans_changed = Signal()
+    run_asked = Signal()
+    mark_asked = Signal()
+
+    def __init__(self, viewer: Viewer, workbench: Workbench) -> None:
+        super().__init__()
+        self._viewer = weakref.ref(viewer)
+        self.workbench = workbench
+        self.image: Image | None = None
+        self.labels: Labels | None = None
+        self.tally: Tally | None = None
+        self.hidden: frozenset[int] = frozenset()
+        self.saved_at: datetime | None = None
+        self._strokes: Strokes | None = None
+        self.prediction = PredictRun(self, self.stroke_is_on, workbench.receive)
+        self.learning = LearnRun(self)
+        self._refresh_soon = _once(self, REFRESH_MS, self._refresh)
+        self._volumes_soon = _once(self, VOLUMES_MS, self.volumes_due.emit)
+        self.closed = False
+        self._listen()
+        viewer.dims.events.point.connect(self._on_slice)
+        viewer.dims.events.order.connect(self._on_slice)
+        viewer.dims.events.ndisplay.connect(self._on_slice)
+        viewer.layers.events.removed.connect(self._on_removed)
+        for event in ("inserted", "removed", "renamed"):
+            getattr(viewer.layers.events, event).connect(self._on_layers)
+
+    def _listen(self) -> None:
+        bench = self.workbench
+        bench.case_closed.connect(self._on_case_closed)
+        bench.labels_changed.connect(self._on_labels_changed)
+        bench.segmenter_adopted.connect(self._on_models)
+        bench.models_changed.connect(self._on_models)
+        bench.correction_committed.connect(self._on_corrected)
+        bench.marks_changed.connect(self._on_marks)
+        bench.names_changed.connect(self._on_names)
+        bench.warned.connect(warn)
+
+    # -- the case -----------------------------------------------------------------------------
+
+    @property
+    def viewer(self) -> Viewer:
+        viewer = self._viewer()
+        if viewer is None:
+            raise MedsegError("the window must be open, it was closed")
+        return viewer
+
+    @property
+    def case(self) -> Case | None:
+        return self.workbench.case
+
+    def open_scan(self, image: Image) -> Case:
+        """Make the scan of an Image layer the case, with a Labels layer to paint on."""
+        if self.case is not None and self.image is image:
+            return self.case
+        volume = layers.volume_of(image)
+        return self.open_volume(volume, image)
+
+    def open_volume(self, volume: Volume, image: Image | None = None) -> Case:
+        self.prediction.stop()
+        self._let_go()
+        case = self.workbench.open_case(volume)
+        if image is None:
+            image = next(one for one in layers.show(self.viewer, case.scan) if one.visible)
+        data, look, _ = layers.case_layer(case)
+        self.image, self.labels = image, self.viewer.add_labels(data, **look)
+        self.hidden = frozenset()
+        self.tally = Tally(case)
+        self._watch(self.labels)
+        self.case_changed.emit()
+        self._volumes_soon.start()
+        return case
+
+    def first_image(self) -> Image | None:
+        """The scan to open where the user named none: the selected layer, else the first."""
+        images = [one for one in self.viewer.layers if isinstance(one, Image)]
+        active = self.viewer.layers.selection.active
+        return active if active in images else next(iter(images), None)
+
+    def _watch(self, layer: Labels) -> None:
+        self._strokes = Strokes(layer, self)
+        self._strokes.painted.connect(self._on_painted)
+        for name in LAYER_EVENTS:
+            getattr(layer.events, name).connect(self._on_layer)
+        layer.bind_key(MARK_KEY, self._on_mark_key, overwrite=True)
+
+    def _on_mark_key(self, layer: Labels) -> None:
+        self.mark_asked.emit()
+
+    def _on_layer(self, event: Any = None) -> None:
+        self.layer_changed.emit()
+
+    def select_labels(self) -> None:
+        """Make the mask the active layer: tools and keys act on that one."""
+        if self.labels is not None and self.labels in self.viewer.layers:
+            self.viewer.layers.selection.active = self.labels
+
+    def _let_go(self) -> None:
+        """Watch the layers no more."""
+        if self.labels is not None:
+            for name in LAYER_EVENTS:
+                getattr(self.labels.events, name).disconnect(self._on_layer)
+        if self._strokes is not None:
+            self._strokes.close()
+            self._strokes.deleteLater()
+        self._strokes = self.image = self.labels = self.tally = None
+
+    # -- structures and marks -----------------------------------------------------------------
+
+    def add_label(self, name: str) -> None:
+        """A new structure, ready to be painted."""
+        label = self.workbench.add_label(name)
+        if self.labels is not None:
+            self.labels.selected_label = label.value
+
+    def rename(self, value: int, name: str) -> None:
+        """Call a structure by another name."""
+        case = self.case
+        if case is not None and name != {one.value: one.name for one in case.names}.get(value):
+            self.workbench.rename_label(value, name)
+
+    def hide(self, values: frozenset[int]) -> None:
+        """Do not draw these structures; their voxels stay."""
+        if values != self.hidden:
+            self.hidden = values
+            self._show_colors()
+
+    def _show_colors(self) -> None:
+        if self.labels is None or self.case is None:
+            return
+        shown = [
+            replace(one, color="#00000000") if one.value in self.hidden else one
+            for one in self.case.names
+        ]
+        self.labels.colormap = layers.colormap_of(shown)
+        self.labels.features = layers.features_of(self.case.names)
+
+    def toggle_mark(self) -> None:
+        """Confirm the slice on the screen, or take that back."""
+        viewed = self.viewed_slice()
+        if viewed is None:
+            return
+        axis, index = viewed
+        if index in self.workbench.confirmed_slices(axis):
+            self.workbench.unconfirm_slice(axis, index)
+        else:
+            self.workbench.confirm_slice(axis, index)
+
+    def _on_case_closed(self) -> None:
+        self._let_go()
+        self.case_changed.emit()
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value in (self.image, self.labels):
+            self.prediction.stop()
+            self._let_go()
+            self.case_changed.emit()
+
+    def _on_layers(self, event: Any = None) -> None:
+        self.scans_changed.emit()
+
+    # -- painting -----------------------------------------------------------------------------
+
+    def stroke_is_on(self) -> bool:
+        """Whether a button is held on the mask: nobody else may write into it now."""
+        return self._strokes is not None and self._strokes.down
+
+    def _on_painted(self, box: Box) -> None:
+        try:
+            self.workbench.commit(box)
+        except MedsegError as error:
+            tell_error(error)
+        self._volumes_soon.start()
+
+    def _on_labels_changed(self, box: Box) -> None:
+        if not self._refresh_soon.isActive():
+            self._refresh_soon.start()
+        if not self._volumes_soon.isActive():
+            self._volumes_soon.start()
+
+    def _refresh(self) -> None:
+        if self.stroke_is_on():
+            self._refresh_soon.start()
+        elif self.labels is not None:
+            self.labels.refresh(extent=False, thumbnail=False, highlight=False)
+
+    def viewed_slice(self) -> tuple[int, int] | None:
+        """(axis, index) of the slice on the screen, on the case's array; None in 3-D."""
+        if self.labels is None or self.viewer.dims.ndisplay != 2:
+            return None
+        dims = self.viewer.dims
+        axis = dims.order[-3] - (dims.ndim - 3)
+        if not 0 <= axis < 3:
+            return None
+        position = self.labels.world_to_data(dims.point[-3:])[axis]
+        last = self.labels.data.shape[axis] - 1
+        return axis, min(max(round(float(position)), 0), last)
+
+    # -- long work ----------------------------------------------------------------------------
+
+    def predict(self, device: str) -> None:
+        """Start a prediction of the open case; its mask appears piece by piece."""
+        config = PredictConfig(device=device, slice_zyx=self._own_slice())
+        self.prediction.start(in_pieces(self.workbench.predict(config)))
+
+    def _own_slice(self) -> tuple[int, int] | None:
+        """The viewed slice on the scan's own grid."""
+        viewed, case = self.viewed_slice(), self.case
+        return None if viewed is None or case is None else case.own_slice(*viewed)
+
+    def fine_tune(self, config: FineTuneConfig) -> None:
+        """Start a fine-tune on all that was corrected."""
+        self.learning.start(self.workbench.fine_tune(config))
+
+    def use_outcome(self) -> None:
+        """Go on with what the last fine-tune gave."""
+        outcome, self.learning.result = self.learning.result, None
+        if outcome is not None:
+            self.workbench.use(outcome)
+            self.learning.changed.emit()
+
+    def keep_old(self) -> None:
+        """Go on with the model in use; the new one stays on the list."""
+        outcome, self.learning.result = self.learning.result, None
+        if outcome is not None:
+            self.workbench.keep_old(outcome)
+            self.learning.changed.emit()
+
+    def corrected_cases(self) -> int:
+        """How many cases there are to learn from."""
+        case = self.case
+        return int(case is not None and case.tracker.touched())
+
+    # -- the workbench's word -----------------------------------------------------------------
+
+    def _on_models(self, *_: object) -> None:
+        self.models_changed.emit()
+
+    def _on_corrected(self, correction: Correction) -> None:
+        if self.tally is not None:
+            self.tally.recount(correction.box[0])
+        self.corrected.emit()
+
+    def _on_marks(self) -> None:
+        if self.tally is not None:
+            self.tally.recount(slice(None))
+        self.marks_changed.emit()
+
+    def _on_names(self) -> None:
+        self._show_colors()
+        self.names_changed.emit()
+
+    def _on_slice(self, event: Any = None) -> None:
+        self.slice_changed.emit()
+
+    def close(self) -> None:
+        """End all that runs within some seconds; what was painted is on disk."""
+        if self.closed:
+            return
+        self.closed = True
+        self._let_go()
+        for run in (self.prediction, self.learning):
+            if run.worker is not None:
+                run.worker.stop()
+        self.workbench.close()
+        self.prediction.abandon(CLOSE_GRACE_S)
+        self.learning.abandon(CLOSE_GRACE_S)
+        self._refresh_soon.stop()
+        self._volumes_soon.stop()
+
+
+def _once(parent: QObject, milliseconds: int, call: Any) -> QTimer:
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(call)
+    return timer

@@ -1,0 +1,215 @@
+"""Third dock: let the model learn from the corrections, and decide whether to keep the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from napari import Viewer
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QProgressBar, QWidget
+from superqt import QCollapsible
+
+from napari_medseg.errors import MedsegError
+from napari_medseg.models.card import ModelCard
+from napari_medseg.training.config import FineTuneConfig
+from napari_medseg.widgets import style
+from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
+from napari_medseg.widgets.curves import Curves
+from napari_medseg.widgets.forms import Form
+from napari_medseg.widgets.notices import tell, tell_error
+from napari_medseg.widgets.scores import ScoreTable, VersionTable
+from napari_medseg.widgets.tally import words
+
+SHOWN = {"steps": "Steps", "learning_rate": "Learning rate", "augmentation": "Augmentation"}
+
+
+class FineTuneDock(style.Column):
+    """What was corrected, run, curves, before and after, versions."""
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.desk = desk_of(napari_viewer)
+        self._build_run()
+        self._build_outcome()
+        self._build_versions()
+        self.rows.addStretch(1)
+        self._connect()
+        self._show_corrected()
+        self._show_run()
+        self._show_versions()
+
+    # -- parts --------------------------------------------------------------------------------
+
+    def _build_run(self) -> None:
+        self.corrected = style.hint(color="")
+        self.reason = style.hint()
+        self.run = style.button("Start", "The model learns; go on painting meanwhile")
+        self.form = Form(FineTuneConfig(), SHOWN)
+        self.settings = QCollapsible("Settings")
+        self.settings.setDuration(0)
+        self.settings.addWidget(self.form)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        self.state = style.hint()
+        self.notices = style.hint(color="#d9a441")
+        self.curves = Curves()
+        self.add(style.heading("What you corrected"), self.corrected, self.reason)
+        self.add(self.run, self.bar, self.state, self.notices, self.curves, self.settings)
+
+    def _build_outcome(self) -> None:
+        self.outcome = QWidget()
+        rows = style.column(self.outcome)
+        self.scores = ScoreTable()
+        self.verdict = style.hint(color="")
+        self.use = style.button("Use it", "The next prediction comes from the new model")
+        self.keep = style.button("Keep the old one", "The new model stays on the list below")
+        rows.addWidget(style.heading("Before and after"))
+        rows.addWidget(self.scores)
+        rows.addWidget(self.verdict)
+        rows.addLayout(style.row(self.use, self.keep, stretch=(1, 1)))
+        self.add(self.outcome)
+
+    def _build_versions(self) -> None:
+        self.versions = VersionTable()
+        self.back = style.button("Go back to this one", "Use the chosen version from now on")
+        self.again = style.button("Segment again  ▸", "Run the model in use on the scan")
+        self.add(style.heading("Versions of the model"), self.versions)
+        self.add(style.row(self.back, self.again, stretch=(1, 1)))
+
+    def _connect(self) -> None:
+        desk = self.desk
+        self.run.clicked.connect(self.toggle)
+        self.use.clicked.connect(self._use)
+        self.keep.clicked.connect(self._keep)
+        self.back.clicked.connect(self._go_back)
+        self.again.clicked.connect(self._segment_again)
+        self.versions.picked.connect(lambda _: self._show_back())
+        for signal in (desk.case_changed, desk.corrected, desk.marks_changed, desk.saved):
+            signal.connect(self._show_corrected)
+        desk.models_changed.connect(self._show_versions)
+        desk.models_changed.connect(self._show_corrected)
+        desk.learning.changed.connect(self._show_run)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
+        watch_window(self, self.desk)
+        super().showEvent(event)
+
+    # -- what the user does -------------------------------------------------------------------
+
+    def toggle(self) -> None:
+        """Start, or stop what runs."""
+        if self.desk.learning.running:
+            self.desk.learning.stop()
+        elif self._reason():
+            tell(self._reason())
+        else:
+            self._try(lambda: self.desk.fine_tune(self.form.value()))
+
+    def _use(self) -> None:
+        self._try(self.desk.use_outcome)
+        tell("The new model is in use. Segment again to see what it learned.")
+
+    def _keep(self) -> None:
+        self._try(self.desk.keep_old)
+
+    def _go_back(self) -> None:
+        card = self.versions.current()
+        if card is not None:
+            self._try(lambda: self.desk.workbench.adopt(card))
+
+    def _segment_again(self) -> None:
+        show_dock(self.desk.viewer, "Segment")
+        if not self.desk.prediction.running:
+            self.desk.run_asked.emit()
+
+    # -- what the user sees -------------------------------------------------------------------
+
+    def _reason(self) -> str:
+        """Why it cannot start yet."""
+        if self.desk.workbench.segmenter is None:
+            return "Load a model first, in the dock Segment."
+        if self.desk.corrected_cases() == 0:
+            return "Nothing to learn from yet: paint a stroke or confirm a slice in Correct."
+        return ""
+
+    def _show_corrected(self) -> None:
+        cases, tally = self.desk.corrected_cases(), self.desk.tally
+        text = words(cases, "case")
+        if tally is not None and tally.voxels:
+            here = f"{words(tally.slices, 'slice')}, {words(tally.voxels, 'voxel')}"
+            text += f"; in this scan {here}"
+        style.say(self.corrected, text if cases else "")
+        style.say(self.reason, self._reason())
+        self._show_button()
+
+    def _show_button(self) -> None:
+        run = self.desk.learning
+        self.run.setText(
+            "Stopping…" if run.stopping else "Stop" if run.running else "Start fine-tuning"
+        )
+        style.paint_primary(self.run, style.STOP if run.running else style.ACCENT)
+        self.run.setEnabled(not run.stopping and (run.running or not self._reason()))
+
+    def _show_run(self) -> None:
+        run = self.desk.learning
+        self._show_button()
+        self.bar.setVisible(run.running)
+        done = run.steps[-1] if run.steps else 0
+        self.bar.setRange(0, run.total_steps if done else 0)
+        self.bar.setValue(done)
+        style.say(self.state, self._words())
+        style.say(self.notices, "\n".join(run.notices))
+        self.curves.setVisible(bool(run.steps))
+        self.curves.draw(run.steps, run.losses, run.checks)
+        self.settings.setVisible(not run.running)
+        self._show_outcome()
+
+    def _words(self) -> str:
+        run = self.desk.learning
+        if not run.running:
+            return ""
+        if not run.steps:
+            return (run.progress.text if run.progress else "") or "Starting…"
+        of = f" of {run.total_steps}" if run.total_steps else ""
+        return f"Step {run.steps[-1]}{of}{time_left(run.seconds_left)}"
+
+    def _show_outcome(self) -> None:
+        outcome = self.desk.learning.result
+        self.outcome.setVisible(outcome is not None)
+        if outcome is None:
+            return
+        self.scores.show_scores(outcome.before, outcome.after)
+        self.verdict.setText(outcome.why)
+        best, other = (self.use, self.keep) if outcome.adopted else (self.keep, self.use)
+        style.paint_primary(best)
+        other.setStyleSheet("")
+
+    def _show_versions(self) -> None:
+        bench = self.desk.workbench
+        self.versions.show_versions(bench.versions(), bench.segmenter)
+        self._show_back()
+
+    def _show_back(self) -> None:
+        card, used = self.versions.current(), self.desk.workbench.segmenter
+        self.back.setEnabled(card is not None and used is not None and not same(card, used))
+        self.again.setEnabled(self.desk.labels is not None)
+
+    def _try(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except MedsegError as error:
+            tell_error(error)
+
+
+def same(one: ModelCard, other: ModelCard) -> bool:
+    return one.version == other.version
+
+
+def time_left(seconds: float | None) -> str:
+    """As a user says it; nothing where nobody knows."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f" · about {max(seconds, 1):.0f} s left"
+    return f" · about {seconds / 60:.0f} min left"

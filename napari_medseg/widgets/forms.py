@@ -1,0 +1,60 @@
+"""A config's fields as a form: bounds, kinds and defaults come from the dataclass itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+from magicgui.widgets import Container, create_widget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+C = TypeVar("C")
+
+
+class Form(QWidget, Generic[C]):
+    """Some fields of a frozen config; `value` is a config with what the user chose.
+
+    Parameters
+    ----------
+    config
+        Its values are shown first, and kept for the fields that are not shown.
+    shown
+        Field name to the words before it.
+    """
+
+    def __init__(self, config: C, shown: Mapping[str, str]) -> None:
+        super().__init__()
+        self._config = config
+        hints = get_type_hints(type(config), include_extras=True)
+        self.fields = {
+            name: field(name, hints[name], getattr(config, name), text)
+            for name, text in shown.items()
+        }
+        self._box = Container(widgets=list(self.fields.values()), labels=True)
+        self._box.margins = (0, 0, 0, 0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._box.native)
+
+    def value(self) -> C:
+        """The config as the form shows it."""
+        chosen = {name: widget.value for name, widget in self.fields.items()}
+        return replace(self._config, **chosen)  # type: ignore[type-var]
+
+
+def field(name: str, hint: Any, value: Any, text: str) -> Any:
+    """The widget of one field, within its bounds."""
+    options: dict[str, Any] = {}
+    if get_origin(hint) is Annotated:
+        hint, bounds = get_args(hint)[:2]
+        options = dict(bounds)
+    if hint is float:
+        options.setdefault("step", _step(value))
+    return create_widget(value=value, annotation=hint, name=name, label=text, options=options)
+
+
+def _step(value: float) -> float:
+    """A tenth of the value's own size, so that 0.0002 is shown and stepped as such."""
+    return 0.5 if value in (0, 1) else 10.0 ** (math.floor(math.log10(abs(value))) - 1)

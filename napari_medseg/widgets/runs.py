@@ -1,0 +1,159 @@
+"""What runs for one viewer, and what it told so far; docks come and go, a run stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_medseg.inference.events import BoxDone
+from napari_medseg.jobs import Job, Notice, Progress
+from napari_medseg.training.events import Dice, StepDone, Validated
+from napari_medseg.widgets.notices import tell_error
+from napari_medseg.widgets.worker import Worker
+
+PIECE_VOXELS = 1 << 20  # written into the mask at once: 1 to 3 ms
+
+
+class Run(QObject):
+    """One kind of long work; at most one at a time.
+
+    Signals
+    -------
+    changed
+        Started, ended, or (at most ten times a second) went on.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QObject, hold: Callable[[], bool] = lambda: False) -> None:
+        super().__init__(parent)
+        self._hold = hold
+        self.worker: Worker | None = None
+        self.clear()
+
+    @property
+    def running(self) -> bool:
+        return self.worker is not None and self.worker.running
+
+    @property
+    def stopping(self) -> bool:
+        return self.worker is not None and self.worker.stopping
+
+    def start(self, job: Job[Any]) -> None:
+        """Start a job; what the last one told is forgotten."""
+        self.clear()
+        self.worker = worker = Worker(job, self._hold, parent=self)
+        worker.told.connect(self.take)
+        worker.ticked.connect(self.changed)
+        worker.returned.connect(self._on_returned)
+        worker.failed.connect(tell_error)
+        worker.finished.connect(self.changed)
+        worker.finished.connect(worker.deleteLater)
+        worker.finished.connect(self._forget)
+        worker.start()
+        self.changed.emit()
+
+    def stop(self) -> None:
+        if self.worker is not None:
+            self.worker.stop()
+            self.changed.emit()
+
+    def abandon(self, grace_s: float) -> None:
+        """The window closes."""
+        if self.worker is not None:
+            self.worker.abandon(grace_s)
+            self._forget()
+
+    def clear(self) -> None:
+        """Nothing was told yet."""
+        self.progress: Progress | None = None
+        self.notices: list[str] = []
+        self.result: Any = None
+
+    def take(self, event: object) -> None:
+        """Keep what an event says."""
+        if isinstance(event, Progress):
+            self.progress = event
+        elif isinstance(event, Notice):
+            self.notices.append(event.text)
+
+    def _on_returned(self, result: Any) -> None:
+        self.result = result
+
+    def _forget(self) -> None:
+        self.worker = None
+
+
+class PredictRun(Run):
+    """A running prediction; each finished piece of the mask goes to `receive`."""
+
+    def __init__(
+        self, parent: QObject, hold: Callable[[], bool], receive: Callable[[BoxDone], None]
+    ) -> None:
+        super().__init__(parent, hold)
+        self._receive = receive
+
+    def take(self, event: object) -> None:
+        if isinstance(event, BoxDone):
+            self._receive(event)
+        else:
+            super().take(event)
+
+
+class LearnRun(Run):
+    """A running fine-tune; keeps its curves."""
+
+    def clear(self) -> None:
+        super().clear()
+        self.steps: list[int] = []
+        self.losses: list[float] = []
+        self.checks: list[tuple[int, float]] = []  # step, mean Dice
+        self.total_steps = 0
+        self.seconds_left: float | None = None
+
+    def take(self, event: object) -> None:
+        if isinstance(event, StepDone):
+            self.steps.append(event.step)
+            self.losses.append(event.loss)
+            self.total_steps, self.seconds_left = event.total, event.seconds_left
+        elif isinstance(event, Validated):
+            self.checks.append((event.step, mean_dice(event.dice)))
+        else:
+            super().take(event)
+
+
+def mean_dice(dice: Dice) -> float:
+    """Mean over the labels that occur; nan if none does."""
+    values = [value for value in dice.values() if value == value]
+    return sum(values) / len(values) if values else float("nan")
+
+
+def in_pieces(job: Job[Any]) -> Job[Any]:
+    """The same prediction with boxes small enough to be written between two mouse moves."""
+    try:
+        while True:
+            event = next(job)
+            yield from pieces(event) if isinstance(event, BoxDone) else (event,)
+    except StopIteration as done:
+        return done.value
+    finally:
+        job.close()
+
+
+def pieces(box: BoxDone) -> list[BoxDone]:
+    """Slabs of at most `PIECE_VOXELS` voxels, but one slice at least."""
+    depth = box.labels.shape[0]
+    parts = min(ceil(box.labels.size / PIECE_VOXELS), depth)
+    if parts <= 1:
+        return [box]
+    z, y, x = box.start
+    edges = np.linspace(0, depth, parts + 1).astype(int)
+    return [
+        replace(box, start=(z + int(a), y, x), labels=box.labels[a:b]) for a, b in pairwise(edges)
+    ]

@@ -1,0 +1,238 @@
+"""First dock: choose a scan and a model, run it, and watch the mask appear."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from napari import Viewer
+from napari.layers import Image
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar, QSizePolicy
+
+from napari_medseg.errors import MedsegError
+from napari_medseg.models.card import ModelCard
+from napari_medseg.widgets import style
+from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
+from napari_medseg.widgets.notices import tell, tell_error
+from napari_medseg.widgets.saving import save_mask
+
+DEVICES = {"auto": "Automatic (GPU if there is one)", "cpu": "CPU", "cuda": "GPU (CUDA)"}
+if sys.platform == "darwin":
+    DEVICES["mps"] = "GPU (Apple)"
+SAMPLE = ("napari-medseg", "hippocampus")
+RUN_KEY = "Control-Alt-R"
+
+
+class SegmentDock(style.Column):
+    """Scan, model, device, run."""
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.desk = desk_of(napari_viewer)
+        self._build_inputs()
+        self._build_run()
+        self._connect(self.desk.viewer)
+        self._fill_models()
+        self._fill_scans()
+        self._show_run()
+
+    # -- parts --------------------------------------------------------------------------------
+
+    def _build_inputs(self) -> None:
+        self.scans = _combo("The scan to segment: any image layer of the window")
+        self.no_scan = style.hint("Drop a scan on the window, or use File ▸ Open File(s).")
+        self.sample = style.button("Open the sample scan", "A small real scan to try it out")
+        self.models = _combo("The model that finds the structures")
+        self.load = style.button("Load…", "Add a model file (.safetensors) to the list")
+        self.facts = style.hint()
+        self.devices = _combo("Where the model computes")
+        for key, text in DEVICES.items():
+            self.devices.addItem(text, key)
+        self.add(style.heading("Scan"), self.scans, self.no_scan, self.sample)
+        self.add(style.heading("Model"), style.row(self.models, self.load, stretch=(1,)))
+        self.add(self.facts, style.heading("Compute on"), self.devices)
+
+    def _build_run(self) -> None:
+        self.run = style.button("Segment")
+        self.run.setToolTip("Let the model propose a mask (Ctrl+Alt+R)")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        self.state = style.hint()
+        self.notices = style.hint(color="#d9a441")
+        self.save = style.button("Save mask…", "Write the mask on the scan's own grid")
+        self.next = style.button("Next: correct it  ▸", "Open the dock Correct")
+        self.rows.addSpacing(8)
+        self.add(self.run, self.bar, self.state, self.notices)
+        self.rows.addStretch(1)
+        self.add(style.row(self.save, self.next, stretch=(1, 1)))
+
+    def _connect(self, viewer: Viewer) -> None:
+        self.scans.activated.connect(self._open_chosen)
+        self.models.activated.connect(self._adopt_chosen)
+        self.load.clicked.connect(self._load_model)
+        self.sample.clicked.connect(self._open_sample)
+        self.run.clicked.connect(self.toggle)
+        self.save.clicked.connect(lambda: save_mask(self, self.desk))
+        self.next.clicked.connect(self._go_on)
+        self.desk.models_changed.connect(self._fill_models)
+        self.desk.case_changed.connect(self._fill_scans)
+        self.desk.scans_changed.connect(self._fill_scans)
+        self.desk.prediction.changed.connect(self._show_run)
+        viewer.bind_key(RUN_KEY, lambda _: self.desk.run_asked.emit(), overwrite=True)
+        self.desk.run_asked.connect(self.toggle)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
+        watch_window(self, self.desk)
+        super().showEvent(event)
+
+    # -- scan ---------------------------------------------------------------------------------
+
+    def _fill_scans(self) -> None:
+        images = [one for one in self.desk.viewer.layers if isinstance(one, Image)]
+        self.scans.clear()
+        for image in images:
+            self.scans.addItem(image.name, image)
+        if self.desk.image in images:
+            self.scans.setCurrentIndex(images.index(self.desk.image))
+        self.scans.setVisible(bool(images))
+        self.no_scan.setVisible(not images)
+        self.sample.setVisible(not images)
+        self._show_run()
+
+    def _open_chosen(self) -> None:
+        image = self.scans.currentData()
+        if image is not None:
+            self._try(self.desk.open_scan, image)
+
+    def _open_sample(self) -> None:
+        self.desk.viewer.open_sample(*SAMPLE)
+
+    # -- model --------------------------------------------------------------------------------
+
+    def _fill_models(self) -> None:
+        bench = self.desk.workbench
+        self.models.clear()
+        for card in bench.models:
+            self.models.addItem(title(card), card)
+            self.models.setItemData(
+                self.models.count() - 1, str(card.path), Qt.ItemDataRole.ToolTipRole
+            )
+        chosen = bench.segmenter
+        if chosen is not None:
+            versions = [card.version for card in bench.models]
+            if chosen.version in versions:
+                self.models.setCurrentIndex(versions.index(chosen.version))
+        style.say(self.facts, facts(chosen) if chosen else "No model yet: load a model file.")
+        self._show_run()
+
+    def _adopt_chosen(self) -> None:
+        card = self.models.currentData()
+        if card is not None:
+            self._try(self.desk.workbench.adopt, card)
+
+    def _load_model(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "Load a model", "", "Models (*.safetensors);;All files (*)"
+        )
+        if chosen:
+            self.load_model(Path(chosen))
+
+    def load_model(self, path: Path) -> None:
+        """Put a model file on the list and use it; a file that is none is refused in a notice."""
+        card = self._try(self.desk.workbench.add_model, path)
+        if card is not None:
+            self._try(self.desk.workbench.adopt, card)
+        self._fill_models()
+
+    # -- run ----------------------------------------------------------------------------------
+
+    def toggle(self) -> None:
+        """Run, or stop what runs."""
+        if self.desk.prediction.running:
+            self.desk.prediction.stop()
+        elif self._reason():
+            tell(self._reason())
+        elif self._try(self.desk.open_scan, self.scans.currentData()) is not None:
+            self._try(self.desk.predict, self.devices.currentData())
+
+    def _reason(self) -> str:
+        """Why it cannot run yet."""
+        if self.scans.count() == 0:
+            return "Open a scan first."
+        return "" if self.desk.workbench.segmenter else "Load a model first."
+
+    def _go_on(self) -> None:
+        show_dock(self.desk.viewer, "Correct")
+
+    def _show_run(self) -> None:
+        run = self.desk.prediction
+        self.run.setText("Stopping…" if run.stopping else "Stop" if run.running else "Segment")
+        style.paint_primary(self.run, style.STOP if run.running else style.ACCENT)
+        self.run.setEnabled(not run.stopping and (run.running or not self._reason()))
+        progress = run.progress
+        self.bar.setVisible(run.running)
+        self.bar.setRange(0, progress.total if progress else 0)
+        self.bar.setValue(progress.done if progress else 0)
+        style.say(self.state, self._words())
+        style.say(self.notices, "\n".join(run.notices))
+        self.save.setEnabled(self.desk.labels is not None)
+        self.next.setEnabled(self.desk.labels is not None)
+
+    def _words(self) -> str:
+        run = self.desk.prediction
+        if run.running:
+            return (run.progress.text if run.progress else "") or "Starting…"
+        if run.result is not None:
+            return f"Done in {seconds(run.result.seconds)} on {run.result.device}. Look it through."
+        return self._reason()
+
+    def _try(self, call: Any, *arguments: Any) -> Any:
+        """Call it; a refusal becomes a notification."""
+        try:
+            done = call(*arguments)
+        except MedsegError as error:
+            tell_error(error)
+            return None
+        return True if done is None else done
+
+
+def _combo(tip: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setToolTip(tip)
+    combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    combo.setMinimumContentsLength(8)
+    return combo
+
+
+def title(card: ModelCard) -> str:
+    """A model in a list: its name, and when it was fine-tuned."""
+    day = card.lineage.created[:10]
+    return f"{card.name} · {day}" if card.lineage.parent and day else card.name
+
+
+def facts(card: ModelCard) -> str:
+    """What a user wants to know of a model before running it."""
+    names = [label.name for label in card.recipe.labels]
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    lines = [f"Finds: {shown}"]
+    if card.lineage.cases:
+        verb = "Fine-tuned" if card.lineage.how == "finetune" else "Trained"
+        lines.append(f"{verb} on {card.lineage.cases} case{'s'[: card.lineage.cases != 1]}")
+    scores = {k: v for k, v in card.lineage.scores.items() if not math.isnan(v)}
+    if scores:
+        lines.append("Dice: " + ", ".join(f"{k} {v:.2f}" for k, v in list(scores.items())[:6]))
+    return "\n".join(lines)
+
+
+def seconds(value: float) -> str:
+    """A time as a user says it."""
+    return f"{value:.1f} s" if value < 10 else f"{value:.0f} s" if value < 120 else minutes(value)
+
+
+def minutes(value: float) -> str:
+    return f"{value / 60:.0f} min"

@@ -1,0 +1,112 @@
+"""What a person paints on one Labels layer, told as boxes of voxels."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable
+from typing import Any, TypeAlias
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QObject, QTimer, Signal
+
+Box: TypeAlias = tuple[slice, slice, slice]
+
+SETTLE_MS = 150  # undo and redo tell only "the slice was set": look when the hand is still
+UNDO_STEPS = 100  # napari keeps as many
+
+
+class Strokes(QObject):
+    """Watches a layer; it never writes.
+
+    napari tells of a finished stroke once, on release, and of undo and redo not at all: those show
+    only as a redraw. After each redraw the boxes of the last strokes are therefore told again.
+
+    Signals
+    -------
+    painted
+        A box that holds all voxels of a stroke, fill or polygon.
+    released
+        The brush left the image.
+    """
+
+    painted = Signal(object)
+    released = Signal()
+
+    def __init__(self, layer: Labels, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.layer = layer
+        self.down = False  # whether a button is held on the image
+        self._recent: deque[Box] = deque(maxlen=UNDO_STEPS)
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self._tell_recent)
+        layer.mouse_drag_callbacks.append(self._follow)
+        layer.events.paint.connect(self._on_paint)
+        layer.events.set_data.connect(self._on_redraw)
+
+    def close(self) -> None:
+        """Stop watching; what is not told yet is told."""
+        if self._settle.isActive():
+            self._settle.stop()
+            self._tell_recent()
+        if self._follow in self.layer.mouse_drag_callbacks:
+            self.layer.mouse_drag_callbacks.remove(self._follow)
+        self.layer.events.paint.disconnect(self._on_paint)
+        self.layer.events.set_data.disconnect(self._on_redraw)
+
+    def _follow(self, layer: Labels, event: Any) -> Generator[None, None, None]:
+        self.down = True
+        try:
+            yield
+            while event.type == "mouse_move":
+                yield
+        finally:
+            self.down = False
+            self.released.emit()
+
+    def _on_paint(self, event: Any) -> None:
+        box = box_of(event.value)
+        if box is not None:
+            self._recent.append(box)
+            self.painted.emit(box)
+
+    def _on_redraw(self, event: Any = None) -> None:
+        if self._recent:
+            self._settle.start()
+
+    def _tell_recent(self) -> None:
+        if self.down:
+            self._settle.start()
+            return
+        for box in dict.fromkeys(_plain(box) for box in self._recent):
+            z, y, x = (slice(*ends) for ends in box)
+            self.painted.emit((z, y, x))
+
+
+def _plain(box: Box) -> tuple[tuple[int, int], ...]:
+    return tuple((part.start, part.stop) for part in box)
+
+
+def box_of(atoms: Iterable[Any]) -> Box | None:
+    """The box around all atoms of a paint event; None if nothing changed.
+
+    An atom of napari 0.9 has a `slice_key`; those of `data_setitem` are (indices, old, new).
+    """
+    ends = [found for atom in atoms if (found := _ends(atom)) is not None]
+    if not ends:
+        return None
+    low = np.min([[start for start, _ in one] for one in ends], axis=0)
+    high = np.max([[stop for _, stop in one] for one in ends], axis=0)
+    z, y, x = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return z, y, x
+
+
+def _ends(atom: Any) -> list[tuple[int, int]] | None:
+    if hasattr(atom, "slice_key"):
+        return [(int(part.start), int(part.stop)) for part in atom.slice_key]
+    indices = atom[0]
+    if any(np.size(index) == 0 for index in indices):
+        return None
+    return [(int(np.min(index)), int(np.max(index)) + 1) for index in indices]

@@ -1,0 +1,142 @@
+"""How the docks look: one column, few colours, one obvious next step."""
+
+from __future__ import annotations
+
+import math
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+WIDTH = (300, 360)  # pixels: fits beside the canvas at 1280 x 720
+ACCENT, STOP, GOOD, BAD, QUIET = "#2f7de1", "#b5472f", "#4fb06d", "#e0705a", "#9aa0a8"
+
+_PRIMARY = """
+QPushButton {{ background: {color}; color: white; font-weight: 600; border-radius: 4px;
+               padding: 7px 12px; }}
+QPushButton:hover {{ background: {hover}; }}
+QPushButton:disabled {{ background: #4a4f57; color: #8d939b; }}
+"""
+
+
+class Column(QScrollArea):
+    """A dock's body: rows from the top, scrolls when the window is low, never sideways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(WIDTH[0])
+        self.setMaximumWidth(WIDTH[1])
+        body = QWidget()
+        self.rows = QVBoxLayout(body)
+        self.rows.setContentsMargins(10, 6, 10, 10)
+        self.rows.setSpacing(6)
+        self.setWidget(body)
+
+    def add(self, *items: QWidget | QLayout) -> None:
+        """Append rows."""
+        for item in items:
+            if isinstance(item, QWidget):
+                self.rows.addWidget(item)
+            else:
+                self.rows.addLayout(item)
+
+    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
+        return QSize(WIDTH[1] - 20, 480)
+
+
+def heading(text: str) -> QLabel:
+    """The name of a group of rows."""
+    label = QLabel(text)
+    label.setStyleSheet("font-weight: 600; padding-top: 6px;")
+    return label
+
+
+def hint(text: str = "", color: str = QUIET) -> QLabel:
+    """A sentence that wraps; quiet, or with "" in the theme's own colour."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    if color:
+        label.setStyleSheet(f"color: {color};")
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
+
+
+def say(label: QLabel, text: str) -> None:
+    """Show a sentence, or nothing at all where there is none."""
+    if label.text() != text:
+        label.setText(text)
+    label.setVisible(bool(text))
+
+
+def row(*widgets: QWidget, stretch: tuple[int, ...] = ()) -> QHBoxLayout:
+    """Widgets beside each other; `stretch` gives their shares."""
+    layout = QHBoxLayout()
+    layout.setSpacing(6)
+    for number, widget in enumerate(widgets):
+        layout.addWidget(widget, stretch[number] if number < len(stretch) else 0)
+    return layout
+
+
+def button(text: str, tip: str = "") -> QPushButton:
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    return made
+
+
+def paint_primary(target: QPushButton, color: str = ACCENT) -> None:
+    """Make it the one button that the eye finds first."""
+    hover = QColor(color).lighter(115).name()
+    target.setStyleSheet(_PRIMARY.format(color=color, hover=hover))
+
+
+def swatch(color: str, size: int = 14) -> QIcon:
+    """A small square of a label's colour, "#rrggbb"."""
+    picture = QPixmap(size, size)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(QColor(color))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.drawRoundedRect(0, 0, size, size, 3, 3)
+    painter.end()
+    return QIcon(picture)
+
+
+def stack(*items: QWidget | QLayout) -> QVBoxLayout:
+    """Rows below each other."""
+    layout = QVBoxLayout()
+    layout.setSpacing(6)
+    for item in items:
+        if isinstance(item, QWidget):
+            layout.addWidget(item)
+        else:
+            layout.addLayout(item)
+    return layout
+
+
+def column(widget: QWidget) -> QVBoxLayout:
+    """The rows of a widget that is shown or hidden as a whole."""
+    layout = QVBoxLayout(widget)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(6)
+    return layout
+
+
+def percent_on_log_scale(value: float, low: float, high: float) -> int:
+    """Where a slider stands whose ends are `low` and `high` and whose steps are factors."""
+    inside = min(max(value, low), high)
+    return round(100 * math.log(inside / low) / math.log(high / low))
