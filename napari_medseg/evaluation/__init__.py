@@ -1,0 +1,1 @@
+"""How good a mask is, and how big what it shows."""

@@ -131,7 +131,7 @@ class Sweep:
     def _blend_bytes(self, source: Box) -> int:
         axis = self.view.axis
         planes = min(source[axis].stop - source[axis].start, 2 * self.tiling.tile[axis])
-        return FLOAT_BYTES * self.n_outputs * planes * _area(source, axis)
+        return int(FLOAT_BYTES * self.n_outputs * planes * _area(source, axis))
 
 
 def _whole(shape: Extent) -> Box:
