@@ -169,7 +169,7 @@ def hippocampus(folder: Path, target: Path) -> None:
     io.write_mask(mask, target / name.replace(".nii", "_mask.nii"))
 
 
-HIPPOCAMPUS = "hippocampus_320.nii.gz"
+HIPPOCAMPUS = "hippocampus_264.nii.gz"
 
 
 def unpacked(sdist: Path, target: Path) -> Path:

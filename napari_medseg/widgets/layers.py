@@ -51,7 +51,7 @@ PALETTE = (
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """Where a layer comes from; `volume` and `mask` hold what the array cannot say.
+    """Where a layer comes from; holds what its array cannot say.
 
     Attributes
     ----------
@@ -61,8 +61,10 @@ class Origin:
         The scan on the grid shown, all channels; None for a mask.
     channel
         Which of them the layer shows.
-    mask
-        The mask as it was opened, on the grid shown; its labels may have been painted over.
+    names
+        The structures of a mask.
+    header
+        What the file's format needs to write a mask back the same way.
     """
 
     turn: Reorientation
@@ -229,8 +231,12 @@ def volume_of(layer: Layer) -> Volume:
     """
     origin = origin_of(layer)
     if origin is not None and origin.volume is not None:
-        array = origin.turn.undo(origin.volume.array)
-        return replace(origin.volume, array=array, geometry=origin.turn.source)
+        shown = np.asarray(layer.data)
+        volume = origin.volume
+        if not np.shares_memory(shown, volume.array):  # filtered since: what is seen counts
+            volume = replace(volume.channel(origin.channel), array=shown)
+        array = origin.turn.undo(volume.array)
+        return replace(volume, array=array, geometry=origin.turn.source)
     array = _stack(layer)
     if array.dtype.kind not in "iufb":
         raise InputError(f"a scan must hold real numbers, got {array.dtype}", layer.name)

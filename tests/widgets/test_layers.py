@@ -213,3 +213,13 @@ def test_the_contrast_slider_reaches_all_values():
     (layer,) = layers.show(ViewerModel(), volume)
     assert layer.contrast_limits == [-160, 240]
     assert layer.contrast_limits_range == [-1000, 999]
+
+
+def test_a_scan_that_was_filtered_in_napari_counts_as_it_is_seen():
+    volume = Volume(np.zeros((2, *SHAPE)), Geometry.from_spacing(SHAPE), channels=("T1", "T2"))
+    layer = layers.show(ViewerModel(), volume)[1]
+    layer.data = layer.data + 1
+    back = layers.volume_of(layer)
+    assert back.channels == ("T2",)
+    assert back.array.shape == SHAPE
+    assert back.array.min() == 1
