@@ -1,11 +1,15 @@
-"""What a running training tells, and what it gives."""
+"""What a running training tells, and what it gives; readable without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from napari_medseg.models.segmenter import Segmenter
+from napari_medseg.models.card import ModelCard
+
+if TYPE_CHECKING:
+    from napari_medseg.models.segmenter import Segmenter
 
 Dice = Mapping[str, float]  # by label name; nan where neither mask has the label
 
@@ -43,3 +47,20 @@ class Outcome:
     adopted: bool
     why: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class OutcomeCard:
+    """An `Outcome` whose candidate is a file; what a window can hold.
+
+    `adopted` says whether the candidate passed the gate; where it did not, the parent is the model
+    to use next.
+    """
+
+    candidate: ModelCard
+    before: Dice
+    after: Dice
+    adopted: bool
+    why: str
+    seconds: float
+    cases: int

@@ -1,0 +1,243 @@
+"""The knobs of training and fine-tuning, each stated once: form, command line and checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import Enum, StrEnum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from napari_medseg.errors import TrainingError
+from napari_medseg.models.config import Family
+from napari_medseg.preprocess.recipe import Denoise, Normalise
+
+IGNORE = 255  # mask value of voxels that teach nothing; the largest of uint8, as nnU-Net users do
+
+
+class Optimiser(StrEnum):
+    """What turns gradients into steps."""
+
+    ADAM = "adam"
+    ADAMW = "adamw"
+    SGD = "sgd"  # Nesterov momentum 0.99, nnU-Net's
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls over the run."""
+
+    POLY = "poly"  # (1 - done) ** 0.9, nnU-Net's
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the network's layers."""
+
+    AUTO = "auto"  # bfloat16 where the processor has instructions for it
+    FULL = "float32"
+    MIXED = "mixed"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained from labelled cases.
+
+    Attributes
+    ----------
+    minutes
+        Wall time of the run, validation included; 0 runs `epochs` instead.
+    epochs
+        One epoch shows as many patches as there are training cases.
+    steps
+        Optimiser steps; 0 leaves it to `minutes` or `epochs`.
+    learning_rate
+        At the start; 0 means 0.01 for SGD and 0.001 for the others.
+    batch
+        Patches of one step; 0 lets the memory at hand decide.
+    patch
+        (Z, Y, X) voxels of a patch; empty lets the cases and the memory decide.
+    spacing_mm
+        (Z, Y, X) of the training grid; empty takes the median of the cases.
+    features
+        Feature maps of each stage; empty lets the patch and the device decide.
+    mirror_axes
+        Axes (0 Z, 1 Y, 2 X; canonical LPS) along which the anatomy may be flipped.
+    augmentation
+        Strength; 0 shows the cases as they are, 1 is nnU-Net's.
+    foreground
+        Share of the patches that are centred on a labelled voxel.
+    validations
+        How often the held-back cases are scored in the run.
+    validation_fraction
+        Share of the subjects that is held back, where no names are given.
+    validation
+        Names of the held-back cases, or the ends of their names.
+    validation_last
+        Hold back the last cases in the order of the dataset's `train_order`; 0 does not.
+    only_first
+        Train on the first cases of that order only; 0 takes all.
+    patience
+        Stop after so many validations without a better Dice; 0 never stops early.
+    ema
+        Weight of the past in the running average of the weights; the average is what you get.
+    threads
+        Processor threads; 0 takes what torch takes.
+    run_folder
+        Where the state for resuming and the TensorBoard events go; empty keeps neither.
+    resume
+        Whether to go on with an interrupted run of the same settings in `run_folder`.
+    """
+
+    name: str = "model"
+    minutes: Annotated[float, {"min": 0.0, "max": 100_000.0}] = 0.0
+    epochs: Annotated[int, {"min": 1, "max": 100_000}] = 100
+    steps: Annotated[int, {"min": 0, "max": 10_000_000}] = 0
+    family: Family = Family.UNET
+    features: tuple[int, ...] = ()
+    convs_per_stage: Annotated[int, {"min": 1, "max": 6}] = 2
+    deep_supervision: bool = True
+    spacing_mm: tuple[float, ...] = ()
+    patch: tuple[int, ...] = ()
+    batch: Annotated[int, {"min": 0, "max": 256}] = 0
+    denoise: Denoise = Denoise.NONE
+    normalise: Normalise | None = None
+    window: tuple[float, float] = (-1000.0, 1000.0)
+    mirror_axes: tuple[int, ...] = ()
+    augmentation: Annotated[float, {"min": 0.0, "max": 3.0}] = 1.0
+    foreground: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.5
+    optimiser: Optimiser = Optimiser.ADAMW
+    learning_rate: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.0
+    weight_decay: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.01
+    schedule: Schedule = Schedule.POLY
+    ema: Annotated[float, {"min": 0.0, "max": 0.99999}] = 0.99
+    precision: Precision = Precision.AUTO
+    device: str = "auto"
+    threads: Annotated[int, {"min": 0, "max": 1024}] = 0
+    seed: Annotated[int, {"min": 0, "max": 2**31 - 1}] = 0
+    validations: Annotated[int, {"min": 1, "max": 10_000}] = 20
+    validation_fraction: Annotated[float, {"min": 0.0, "max": 0.9}] = 0.2
+    validation: tuple[str, ...] = ()
+    validation_last: Annotated[int, {"min": 0, "max": 1_000_000}] = 0
+    only_first: Annotated[int, {"min": 0, "max": 1_000_000}] = 0
+    patience: Annotated[int, {"min": 0, "max": 10_000}] = 10
+    run_folder: str = ""
+    resume: bool = True
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at the start."""
+        return self.learning_rate or (0.01 if self.optimiser is Optimiser.SGD else 0.001)
+
+
+@dataclass(frozen=True)
+class FineTuneConfig:
+    """How one fine-tune session runs.
+
+    Attributes
+    ----------
+    minutes
+        Wall time for the optimiser; 0 runs `steps` instead.
+    ignore
+        Mask value of voxels that teach nothing.
+    remember
+        Weight of staying near the parent's own output where nobody corrected.
+    anchor
+        Weight of staying near the parent's weights (L2-SP).
+    worst_drop
+        A candidate that loses more Dice than this on any label is not adopted.
+    """
+
+    steps: Annotated[int, {"min": 1, "max": 100_000}] = 200
+    minutes: Annotated[float, {"min": 0.0, "max": 1_000.0}] = 0.0
+    learning_rate: Annotated[float, {"min": 1e-7, "max": 0.1}] = 2e-4
+    batch: Annotated[int, {"min": 1, "max": 64}] = 2
+    ignore: Annotated[int, {"min": 0, "max": 65535}] = IGNORE
+    augmentation: Annotated[float, {"min": 0.0, "max": 3.0}] = 1.0
+    remember: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.5
+    anchor: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.01
+    ema: Annotated[float, {"min": 0.0, "max": 0.99999}] = 0.98
+    worst_drop: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.01
+    validations: Annotated[int, {"min": 1, "max": 100}] = 4
+    precision: Precision = Precision.AUTO
+    device: str = "auto"
+    threads: Annotated[int, {"min": 0, "max": 1024}] = 0
+    seed: Annotated[int, {"min": 0, "max": 2**31 - 1}] = 0
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+C = TypeVar("C", TrainConfig, FineTuneConfig)
+
+
+def check_bounds(config: object) -> None:
+    """Refuse a number outside the bounds that its field states."""
+    for name, hint in get_type_hints(type(config), include_extras=True).items():
+        if get_origin(hint) is not Annotated:
+            continue
+        bounds: Mapping[str, float] = hint.__metadata__[0]
+        value = getattr(config, name)
+        if not bounds["min"] <= value <= bounds["max"]:
+            raise TrainingError(
+                f"must be {bounds['min']} to {bounds['max']}, got {value}; choose another", name
+            )
+
+
+def load_config(path: Path, kind: type[C]) -> C:
+    """The settings in a JSON file; keys that it leaves out keep their default."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"must be a readable JSON file: {error}", Path(path).name) from error
+    if not isinstance(data, dict):
+        raise TrainingError("must hold one JSON object of settings", Path(path).name)
+    return from_json(data, kind)
+
+
+def from_json(data: Mapping[str, Any], kind: type[C]) -> C:
+    """The settings of plain JSON values."""
+    known = {field.name for field in fields(kind)}
+    if unknown := sorted(set(data) - known):
+        raise TrainingError(
+            f"is no setting of {kind.__name__}; known are {', '.join(sorted(known))}", unknown[0]
+        )
+    hints = get_type_hints(kind)
+    return kind(**{name: _typed(name, value, hints[name]) for name, value in data.items()})
+
+
+def as_json(config: TrainConfig | FineTuneConfig) -> dict[str, Any]:
+    """The settings as plain JSON values."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return plain
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """A JSON value as the type of its field."""
+    try:
+        return _converted(value, hint)
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"cannot be {value!r}: {error}", name) from error
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    if get_origin(hint) in (Union, UnionType):
+        if value is None:
+            return None
+        return _converted(value, next(kind for kind in get_args(hint) if kind is not NoneType))
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise TypeError("a list is needed")
+        return tuple(_converted(item, get_args(hint)[0]) for item in value)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint(value)
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if type(value) is not hint:
+        raise TypeError(f"a value of type {hint.__name__} is needed")
+    return value
