@@ -81,7 +81,7 @@ def test_csv_has_a_row_for_each_case_and_label(
     scored: tuple[FolderScores, list[object]], tmp_path: Path
 ) -> None:
     write_csv(scored[0].cases, tmp_path / "scores.csv")
-    rows = list(csv.DictReader((tmp_path / "scores.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((tmp_path / "scores.csv").read_text("utf-8").splitlines()))
     assert [(row["case"], row["label"], row["dice"]) for row in rows] == [
         ("a", "1", "1.0"),
         ("b", "1", "0.0"),

@@ -85,7 +85,7 @@ def test_a_single_slice_is_measured_in_the_plane() -> None:
 
 def test_a_line_and_a_lone_voxel_can_be_measured() -> None:
     line = np.zeros((1, 1, 9), bool)
-    line[0, 0, 2:4] = True
+    line[0, 0, 2] = True
     assert surface_scores(line, np.roll(line, 3, 2), (1, 1, 2)).hd95_mm == pytest.approx(6.0)
     dot = np.ones((1, 1, 1), bool)
     assert surface_scores(dot, dot, (1, 1, 1)).hd95_mm == 0.0
