@@ -25,7 +25,10 @@ def convert(
     series: Series = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write any format that is read as any that is written; geometry is kept."""
+    """Write a scan or mask in another format.
+
+    Any format that is read becomes any that is written; values and geometry are kept.
+    """
     from napari_medseg import io
 
     report = Report(as_json)

@@ -57,7 +57,11 @@ def evaluate(
     ] = 1.0,
     as_json: AsJson = False,
 ) -> None:
-    """Score masks: Dice, Jaccard, surface distances in mm and volumes in ml."""
+    """Score masks against references.
+
+    Dice, Jaccard, surface distances in mm and volumes in ml; of two folders, files of one name are
+    a case.
+    """
     wanted = _labels(labels)
     report = Report(as_json)
     pairs = list(_pairs(pred, ref, report))

@@ -55,7 +55,11 @@ def finetune(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Teach a model with corrected cases; it is replaced only if it did not get worse."""
+    """Teach a model with corrected cases.
+
+    OUT is the model to use next: the new one if it did not get worse on held-back cases, else a
+    copy of MODEL.
+    """
     from napari_medseg.cli.settings import gather, only_one, read_learning
     from napari_medseg.training.config import FineTuneConfig
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from napari_medseg.cli.options import AsJson
 from napari_medseg.cli.report import Report, about
+
+if TYPE_CHECKING:
+    from napari_medseg.io import SeriesInfo
 
 HEADING = (
     "series",
@@ -36,7 +39,10 @@ def info(
         typer.Option("--label-of", help="Also check PATH as a mask of this scan."),
     ] = None,
 ) -> None:
-    """Show what a file or folder holds: series, grid, orientation, oddities."""
+    """Show what a file or folder holds.
+
+    Each series with its grid, orientation and channels, and a warning for whatever is odd.
+    """
     from napari_medseg import io
 
     report = Report(as_json)
@@ -50,7 +56,7 @@ def info(
     report.give({"series": [_document(one) for one in series]}, [HEADING, *map(_row, series)])
 
 
-def _document(one: Any) -> dict[str, Any]:
+def _document(one: SeriesInfo) -> dict[str, Any]:
     return {
         "name": one.name,
         "modality": one.modality,
@@ -60,11 +66,13 @@ def _document(one: Any) -> dict[str, Any]:
         "axcodes": one.axcodes,
         "dtype": str(one.dtype),
         "channels": one.channels,
+        "unit": one.unit,
+        "range": one.value_range,
         "warnings": one.warnings,
     }
 
 
-def _row(one: Any) -> tuple[object, ...]:
+def _row(one: SeriesInfo) -> tuple[object, ...]:
     shape = " × ".join(str(n) for n in one.shape)
     spacing = " × ".join(f"{mm:.4g}" for mm in one.spacing_mm)
     return one.name, one.modality or "–", shape, spacing, one.axcodes, one.dtype, one.channels

@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
     """Offer the commands."""
     group = typer.Typer(
         name="models",
-        help="Which models there are, and what each says of itself.",
+        help="List, show and verify models.",
         no_args_is_help=False,
         epilog="Example: medseg models show hippocampus",
     )
@@ -41,7 +41,7 @@ def list_(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models; files that are none are warned of."""
+    """List models; what is none is warned of."""
     from napari_medseg.models.card import read_card
 
     report = Report(as_json)
@@ -57,7 +57,7 @@ def list_(
 
 
 def show(model: ModelArgument, as_json: AsJson = False) -> None:
-    """Show a model's labels, network, recipe and where it comes from."""
+    """Show what a model says of itself."""
     from napari_medseg.models.card import read_card
 
     card = read_card(find_model(model))
@@ -80,7 +80,7 @@ def show(model: ModelArgument, as_json: AsJson = False) -> None:
 
 
 def verify(model: ModelArgument, as_json: AsJson = False) -> None:
-    """Load a model and check its weights against its description."""
+    """Check a model's weights against its card."""
     from napari_medseg.models.checkpoint import load
 
     path = find_model(model)

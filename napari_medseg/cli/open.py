@@ -24,7 +24,10 @@ def open_(
         str | None, typer.Option("--model", "-m", help="The model to start with.")
     ] = None,
 ) -> None:
-    """Open napari with the plugin docked and the scans loaded."""
+    """Open the window with the scans in it.
+
+    napari, with the docks Segment, Correct and Fine-tune on the right.
+    """
     for scan in scans or ():
         if not scan.exists():
             raise ReadError("a scan must exist; check the path", str(scan))

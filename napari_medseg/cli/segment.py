@@ -40,7 +40,10 @@ def segment(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Segment a scan with a model."""
+    """Segment a scan with a model.
+
+    The mask lies on the scan's own grid, whatever spacing the model works at.
+    """
     from napari_medseg import io
     from napari_medseg.models.card import read_card
 

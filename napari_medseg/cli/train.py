@@ -53,7 +53,11 @@ def train(
     settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model from labelled cases; some are held back and score it."""
+    """Train a model from labelled cases.
+
+    Some subjects are held back and score it. Ctrl-C stops at once; with --run the same command goes
+    on later.
+    """
     from napari_medseg.cli.settings import gather, in_words, only_one, read_learning
     from napari_medseg.training.config import TrainConfig
     from napari_medseg.training.dataset import find_cases
