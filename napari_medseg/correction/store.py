@@ -1,17 +1,187 @@
-"""Where corrected cases are kept, and under which name."""
+"""All corrected cases of this user: found again by what the scan shows, not by its name."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from isal import isal_zlib
 
-from napari_medseg.volume import Volume
+from napari_medseg.correction.files import CaseFiles, keep_scan, read_scan
+from napari_medseg.correction.journal import Journal
+from napari_medseg.correction.log import Entry, Log, is_locked
+from napari_medseg.correction.record import Example, Source
+from napari_medseg.correction.state import DamagedError, State, apply, load, save
+from napari_medseg.volume import Mask, Volume
 
 AFFINE_DECIMALS = 3  # mm; readers of one file differ by less
+KEY_DIGITS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """What the store knows of a case.
+
+    Attributes
+    ----------
+    state
+        The case; None where nothing is known.
+    seq
+        Number of the last step that is in the store.
+    warning
+        A sentence for the user, if something is not as it should be.
+    writable
+        Whether the case may be recorded now; another window's record must not be overwritten.
+    """
+
+    state: State | None
+    seq: int = 0
+    warning: str = ""
+    writable: bool = True
+
+
+class Store:
+    """The folder of corrected cases; no file in it carries a patient's name or path."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def files(self, key: str) -> CaseFiles:
+        """Where a case lies."""
+        return CaseFiles(self.folder, key)
+
+    def recover(self, key: str, blank: State | None = None) -> Recovered:
+        """The case as of its last step on the disk; up to the damage, if there is one.
+
+        Parameters
+        ----------
+        blank
+            The case before anything was done, to play the log onto where no whole state is left.
+        """
+        files = self.files(key)
+        state, seq, damaged = _newest_state(files)
+        base = blank if state is None else state
+        if base is None:
+            return Recovered(None)
+        if files.log.exists():
+            try:
+                base, seq, cut = _replay(files, base, seq)
+            except sqlite3.OperationalError as error:
+                warning = _ELSEWHERE if is_locked(error) else _UNREADABLE.format(error)
+                return Recovered(state, seq, warning, writable=False)
+            damaged |= cut
+        if damaged:
+            seq = _repair(files, base, seq)
+        return Recovered(base if seq else None, seq, _DAMAGED if damaged else "")
+
+    def journal(
+        self, key: str, after: int, whole: Callable[[], State], report: Callable[[str], None]
+    ) -> Journal:
+        """The writer of an open case."""
+        return Journal(self.files(key), after, whole, report)
+
+    def keep_scan(self, key: str, volume: Volume) -> Iterator[None] | None:
+        """The work of copying a case's scan, in parts; None where the copy is there."""
+        files = self.files(key)
+        return None if files.scan.exists() else keep_scan(volume, files)
+
+    def corrected(self) -> list[str]:
+        """Cases whose scan is kept, the last corrected first."""
+        found = (path.name.split(".")[0] for path in self.folder.glob("*.scan.gz"))
+        return sorted(found, key=self._changed, reverse=True)
+
+    def size(self, key: str) -> int:
+        """Bytes of a case's scan in memory, as the end of a gzip file tells."""
+        with self.files(key).scan.open("rb") as file:
+            file.seek(-4, os.SEEK_END)
+            return int.from_bytes(file.read(4), "little")
+
+    def example(self, key: str, family: str) -> Example | None:
+        """A case as a teacher of a family of models.
+
+        None where it belongs to another family, nothing is corrected, or its files are not whole.
+        """
+        try:
+            volume = read_scan(self.files(key))
+        except DamagedError:
+            return None
+        empty = np.zeros(volume.geometry.shape, np.uint8)
+        state = self.recover(key, State(empty, empty.copy())).state
+        if state is None or (state.family, state.labels.shape) != (family, volume.geometry.shape):
+            return None
+        tracker = state.tracker()
+        if not tracker.touched:
+            return None
+        mask = Mask(state.labels, volume.geometry, state.names)
+        return Example(volume, mask, tracker.source != Source.MODEL, state.subject)
+
+    def _changed(self, key: str) -> float:
+        files = self.files(key)
+        log = [files.log, Path(f"{files.log}-wal"), files.scan]
+        return max(path.stat().st_mtime for path in log if path.exists())
+
+
+_DAMAGED = (
+    "a part of this scan's record was damaged; all corrections before the damage are here, "
+    "look over the latest ones"
+)
+_ELSEWHERE = (
+    "this scan is open in another window: its latest corrections are not shown here and new ones "
+    "are not recorded; close it there and open it again here"
+)
+_UNREADABLE = (
+    "this scan's record cannot be read now ({}): corrections are not recorded; "
+    "see to the disk and open the scan again"
+)
+REPAIRED = 1_000_000  # steps that a repaired record jumps ahead of the damaged one
+
+
+def _newest_state(files: CaseFiles) -> tuple[State | None, int, bool]:
+    """The newest whole state that can be read, its step, and whether a newer one could not."""
+    damaged = False
+    for seq, path in files.states():
+        try:
+            return load(path), seq, damaged
+        except DamagedError:
+            damaged = True
+    return None, 0, damaged
+
+
+def _replay(files: CaseFiles, state: State, seq: int) -> tuple[State, int, bool]:
+    """The state after the log's steps, its number, and whether the log is damaged."""
+    try:
+        with closing(Log(files.log)) as log:
+            for entry in log.read(after=seq):
+                if _misses(entry, seq):
+                    return state, seq, True
+                state, seq = apply(state, entry.kind, entry.header, entry.payload), entry.seq
+    except sqlite3.OperationalError:
+        raise
+    except (sqlite3.DatabaseError, DamagedError):
+        return state, seq, True
+    return state, seq, False
+
+
+def _repair(files: CaseFiles, state: State, seq: int) -> int:
+    """Begin a new record with what could be read, and put the damaged one aside."""
+    try:
+        files.make_folder()
+        save(state, files.state(seq + REPAIRED))
+        files.set_aside(below=seq + REPAIRED)
+    except OSError:
+        return seq  # the damaged record stays; the next opening tries again
+    return seq + REPAIRED
+
+
+def _misses(entry: Entry, seq: int) -> bool:
+    """Whether steps between are gone; before the first state, which is a file, there are none."""
+    return entry.seq != seq + 1 and seq != 0
 
 
 def data_folder() -> Path:
@@ -32,4 +202,4 @@ def content_key(volume: Volume) -> str:
     digest.update((np.round(volume.geometry.affine, AFFINE_DECIMALS) + 0.0).tobytes())
     for plane in volume.array.reshape(-1, *volume.array.shape[-2:]):
         digest.update(isal_zlib.crc32(np.ascontiguousarray(plane)).to_bytes(4, "little"))
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:KEY_DIGITS]

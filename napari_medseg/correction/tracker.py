@@ -17,6 +17,7 @@ overwrite the voxel nor change what undoing its stroke means.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 import numpy as np
@@ -43,6 +44,8 @@ class Tracker:
         Shape (Z, Y, X), uint8 of `Source`; as of the last commit.
     counts
         int64 voxels of each label value; as of the last commit.
+    painted
+        Voxels that differ from the baseline; as of the last commit.
     marks
         Confirmed slices along Z, Y and X.
     """
@@ -60,7 +63,9 @@ class Tracker:
         self.source = np.zeros(labels.shape, np.uint8)
         self.counts = _count(labels)
         self.marks = marks
+        self.painted = int(np.count_nonzero(labels != self.baseline))
         self._committed = labels.copy()
+        self._lock = threading.Lock()  # around writing `_committed` and `baseline`
         self._derive(whole(labels.shape))
 
     def commit(self, box: Box | None = None) -> Correction | None:
@@ -76,10 +81,12 @@ class Tracker:
             return None
         old, new = self._committed[changed].copy(), self.labels[changed].copy()
         self._recount(old, new)
-        self._committed[changed] = new
+        with self._lock:
+            self._committed[changed] = new
         self._derive(changed)
-        confirmed = self.source[changed] != Source.MODEL
-        return Correction(changed, old, new, self.baseline[changed].copy(), confirmed)
+        baseline = self.baseline[changed].copy()
+        self.painted += int(np.count_nonzero(new != baseline) - np.count_nonzero(old != baseline))
+        return Correction(changed, old, new, baseline, self.source[changed] != Source.MODEL)
 
     def receive(self, box: Box, values: Labels) -> bool:
         """Write a prediction where nobody painted or confirmed; whether a voxel changed."""
@@ -90,9 +97,22 @@ class Tracker:
         if not change.any():
             return False
         self._recount(committed[change], values[change])
-        for array in (self.labels, self.baseline, self._committed):
-            np.copyto(array[box], values, where=change, casting="same_kind")
+        with self._lock:
+            for array in (self.labels, self.baseline, self._committed):
+                np.copyto(array[box], values, where=change, casting="same_kind")
         return True
+
+    def copies(self) -> tuple[Labels, Labels]:
+        """Copies of the committed labels and of the baseline; may be called from any thread.
+
+        Slice by slice, so that nobody waits: a commit meanwhile is in it, or not, or in part, but
+        each voxel goes with its baseline. Whoever plays later steps onto it gets it right.
+        """
+        labels, baseline = np.empty_like(self._committed), np.empty_like(self.baseline)
+        for z in range(len(labels)):
+            with self._lock:
+                labels[z], baseline[z] = self._committed[z], self.baseline[z]
+        return labels, baseline
 
     def confirm(self, axis: int, index: int) -> None:
         """Vouch for a slice as it was at the last commit."""
@@ -102,9 +122,10 @@ class Tracker:
         """Take a slice's mark back; its voxels are PAINTED or MODEL as before."""
         self._mark(axis, index, self.marks[self._checked(axis, index)] - {index})
 
+    @property
     def touched(self) -> bool:
         """Whether a person painted or confirmed anything, as of the last commit."""
-        return any(self.marks) or bool(self.source.any())
+        return any(self.marks) or self.painted > 0
 
     def slice_box(self, axis: int, index: int) -> Box:
         """The box of one slice."""

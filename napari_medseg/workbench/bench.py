@@ -8,41 +8,40 @@ run on another one, its events come back through `receive`.
 from __future__ import annotations
 
 import queue
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from psygnal import Signal
 
 from napari_medseg.correction.record import Box, Correction, Example
-from napari_medseg.correction.store import content_key, data_folder
-from napari_medseg.correction.tracker import Tracker
-from napari_medseg.errors import GridError, InputError
+from napari_medseg.correction.state import Marked, Named
+from napari_medseg.correction.store import Store, content_key, data_folder
+from napari_medseg.errors import GridError, InputError, WriteError
 from napari_medseg.inference.events import BoxDone, Prediction
-from napari_medseg.jobs import Child, Job
+from napari_medseg.jobs import Job
 from napari_medseg.models.card import ModelCard
 from napari_medseg.volume import Label, Mask, Volume, to_canonical
-from napari_medseg.workbench.case import Case, merged, unnamed
+from napari_medseg.workbench.case import (
+    Case,
+    anonymous,
+    blank_state,
+    merged,
+    tracker_of,
+    unnamed,
+)
+from napari_medseg.workbench.lesson import NO_TEACHER, Tutor
+from napari_medseg.workbench.prediction import CaseBox, Predictor
+from napari_medseg.workbench.recorder import Recorder
 from napari_medseg.workbench.shelf import Shelf
 
 if TYPE_CHECKING:
     from napari_medseg.inference.config import PredictConfig
     from napari_medseg.training.config import FineTuneConfig
     from napari_medseg.training.events import OutcomeCard
-
-PREDICT = "napari_medseg.inference.predict:predict_with"
-FINE_TUNE = "napari_medseg.training.session:fine_tune_file"
-SLAB_VOXELS = 4_000_000  # what one event may bring, so that the window stays fluid
-
-
-@dataclass(frozen=True, eq=False)
-class CaseBox(BoxDone):
-    """A finished box of the case `key`; `last` is the end of the prediction."""
-
-    key: str = ""
-    last: bool = False
 
 
 class Workbench:
@@ -76,7 +75,8 @@ class Workbench:
         self._data = data_folder() if data is None else data
         self._warnings: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._shelf = Shelf(self._data / "models", self._warnings.put, bundled)
-        self._predictor, self._trainer = Child(), Child()
+        self._recorder = Recorder(Store(self._data / "cases"), self._warnings.put)
+        self._predictor, self._tutor = Predictor(), Tutor(self._recorder.store)
         self.case: Case | None = None
         self.segmenter: ModelCard | None = self._shelf.chosen()
 
@@ -96,7 +96,9 @@ class Workbench:
         self.segmenter = card
         self._shelf.choose(card)
         if self.case is not None:
+            self.case.family = self._shelf.root(card)
             self._rename(merged(self.case.names, card.recipe.labels))
+            self._recorder.keep_whole(self.case)
         self.segmenter_adopted.emit(card)
 
     def add_model(self, path: Path) -> ModelCard:
@@ -132,25 +134,38 @@ class Workbench:
                 volume.name,
             )
         self.close_case()
-        canonical, turn = to_canonical(volume)
-        values = () if mask is None else mask.values()
-        labels = () if self.segmenter is None else self.segmenter.recipe.labels
-        names = merged(() if mask is None else mask.names, merged(labels, unnamed(values)))
-        dtype = np.uint8 if max([0, *(n.value for n in names)]) <= 255 else np.uint16
-        tracker = Tracker(np.zeros(turn.target.shape, dtype))
-        key = content_key(canonical)
-        self.case = Case(canonical, turn, tracker, names, subject or key, key)
+        case = self.case = self._recovered(volume, mask, anonymous(subject))
         if mask is not None:
             self._write(BoxDone((0, 0, 0), mask.labels))
-        self.case_opened.emit(self.case)
+        self.case_opened.emit(case)
+        if case.tracker.touched:
+            self.warned.emit(
+                f"earlier corrections of this scan are back: {case.tracker.painted} painted voxels "
+                f"and {sum(len(marks) for marks in case.tracker.marks)} confirmed slices"
+            )
         self.poll()
-        return self.case
+        return case
+
+    def _recovered(self, volume: Volume, mask: Mask | None, subject: str) -> Case:
+        """A case with what the store knows of it, recorded from now on."""
+        canonical, turn = to_canonical(volume)
+        key = content_key(canonical)
+        names = self._known_names(mask)
+        blank = blank_state(turn.target.shape, names)
+        recovered = self._recorder.recover(key, blank)
+        state = recovered.state or blank
+        names = merged(state.names, names)
+        tracker = tracker_of(state, names)
+        case = Case(canonical, turn, tracker, names, subject or key, key, self._family())
+        self._recorder.start(case, recovered)
+        return case
 
     def close_case(self) -> None:
         """Close the open case, if any; nothing of it is lost."""
         if self.case is None:
             return
         self.commit()
+        self._recorder.finish(self.case)
         self.case = None
         self.case_closed.emit()
 
@@ -190,8 +205,12 @@ class Workbench:
         Call it after each stroke, undo and redo; inside `box` (30 ms for 512 x 512 x 512
         without).
         """
-        correction = self._open_case().tracker.commit(box)
+        case = self._open_case()
+        correction = case.tracker.commit(box)
         if correction is not None:
+            self._recorder.keep(case, correction, self._predictor.running)
+            present = [int(value) for value in np.flatnonzero(case.tracker.counts) if value]
+            self._rename(merged(case.names, unnamed(present)))
             self.correction_committed.emit(correction)
         self.poll()
         return correction
@@ -215,31 +234,16 @@ class Workbench:
         return case.example()
 
     def examples(self) -> list[Example]:
-        """Every case corrected so far, the open one first."""
-        return [self.example()] if self.case is not None and self.case.tracker.touched() else []
+        """Every case corrected with a version of this model, the open one first."""
+        return [*self._own(), *self._kept()]
 
     # ------------------------------------------------------------------ prediction
 
     def predict(self, config: PredictConfig) -> Job[Prediction]:
         """The job that segments the open case; give each event that it yields to `receive`."""
         case, card = self._open_case(), self._segmenter()
-        top = max(label.value for label in card.recipe.labels)
-        if top > np.iinfo(case.labels.dtype).max:
-            raise InputError(
-                f"labels of this scan must be at most {np.iinfo(case.labels.dtype).max}, the model "
-                f"gives {top}; open the scan again with this model chosen"
-            )
         self.commit()
-        return self._prediction(case, card, config)
-
-    def _prediction(self, case: Case, card: ModelCard, config: PredictConfig) -> Job[Prediction]:
-        job = self._predictor.run(PREDICT, case.scan, card.path, config)
-        result: Prediction = yield from _addressed(job, case.key)
-        labels = result.mask.labels
-        step = max(1, SLAB_VOXELS // max(1, labels[0].size))
-        for z in range(0, len(labels), step):  # what no box brought; mostly nothing
-            yield CaseBox((z, 0, 0), labels[z : z + step], case.key, z + step >= len(labels))
-        return result
+        return self._predictor.predict(case, card, config)
 
     def receive(self, event: object) -> None:
         """Take what a prediction gives: boxes, on the scan's own grid; all else is let pass.
@@ -251,19 +255,35 @@ class Workbench:
             return
         if isinstance(event, CaseBox) and event.key != self.case.key:
             return
-        self._write(event)
+        if isinstance(event, CaseBox) and event.last:
+            self._recorder.keep_whole(self.case)
+        else:
+            self._write(event)
 
     # ------------------------------------------------------------------ fine-tuning
 
     def fine_tune(self, config: FineTuneConfig) -> Job[OutcomeCard]:
         """The job that teaches a copy of the model in use what was corrected."""
-        card, examples = self._segmenter(), self.examples()
-        if not examples:
-            raise InputError(
-                "fine-tuning needs a corrected case, got none; correct or confirm a slice first"
-            )
-        out = self._shelf.next_path(card)
-        return self._trainer.run(FINE_TUNE, card.path, examples, config, out)
+        card, own = self._segmenter(), self._own()
+        self._tutor.refuse_second()
+        if not own and not self._recorder.store.corrected():
+            raise InputError(NO_TEACHER)
+        try:
+            out = self._shelf.next_path(card)
+        except OSError as error:
+            raise WriteError(f"a new version cannot be saved: {error.strerror}") from error
+        return self._tutor.teach(card, own, self._kept(), config, out)
+
+    def _own(self) -> list[Example]:
+        """The open case, if it is corrected."""
+        if self.case is None:
+            return []
+        self.commit()
+        return [self.case.example()] if self.case.tracker.touched else []
+
+    def _kept(self) -> Iterator[Example]:
+        """The other cases that teach the model in use."""
+        return self._tutor.kept(self._family(), but="" if self.case is None else self.case.key)
 
     def use(self, outcome: OutcomeCard) -> None:
         """Go on with the fine-tuned model."""
@@ -278,6 +298,15 @@ class Workbench:
 
     # ------------------------------------------------------------------ housekeeping
 
+    @property
+    def saved(self) -> bool:
+        """Whether everything that a person did is on the disk."""
+        return self._recorder.saved
+
+    def flush(self, timeout_s: float = 1.0) -> bool:
+        """Wait until everything is on the disk; False if the time is up before."""
+        return self._recorder.flush(timeout_s)
+
     def poll(self) -> None:
         """Tell by `warned` what went wrong behind the scenes; call it from a timer now and then."""
         while not self._warnings.empty():
@@ -286,27 +315,35 @@ class Workbench:
     def close(self) -> None:
         """End everything within three seconds; what was corrected is on disk."""
         with ThreadPoolExecutor(2) as pool:
-            ends = [pool.submit(child.close) for child in (self._predictor, self._trainer)]
+            ends = [pool.submit(child.close) for child in (self._predictor, self._tutor)]
             self.close_case()
+            self._recorder.close()
         for end in ends:
             end.result()
+        self.poll()
 
     def _write(self, event: BoxDone) -> None:
         case = self._open_case()
         box, labels = case.canonical(event)
         if case.tracker.receive(box, labels):
+            self._recorder.model_wrote()
             self.labels_changed.emit(box)
 
     def _mark(self, axis: int, index: int, on: bool) -> None:
-        tracker = self._open_case().tracker
-        self.commit(tracker.slice_box(axis, index))
+        case = self._open_case()
+        tracker, box = case.tracker, case.tracker.slice_box(axis, index)
+        self.commit(box)
         (tracker.confirm if on else tracker.unconfirm)(axis, index)
+        seen = tracker.labels[box].copy(), tracker.baseline[box].copy()
+        self._recorder.keep(case, Marked(axis, index, on, *seen), self._predictor.running)
         self.marks_changed.emit()
 
     def _rename(self, names: tuple[Label, ...]) -> None:
         case = self._open_case()
         if names != case.names:
             case.names = names
+            if case.tracker.touched:
+                self._recorder.keep(case, Named(names), self._predictor.running)
             self.names_changed.emit()
 
     def _open_case(self) -> Case:
@@ -319,19 +356,15 @@ class Workbench:
             raise InputError("a model must be chosen, none is; add a model file first")
         return self.segmenter
 
+    def _family(self) -> str:
+        return "" if self.segmenter is None else self._shelf.root(self.segmenter)
 
-def _addressed(job: Job[Any], key: str) -> Job[Any]:
-    """The same job; its boxes say which case they belong to."""
-    try:
-        while True:
-            event = next(job)
-            if type(event) is BoxDone:
-                event = CaseBox(event.start, event.labels, key)
-            yield event
-    except StopIteration as done:
-        return done.value
-    finally:
-        job.close()
+    def _known_names(self, mask: Mask | None) -> tuple[Label, ...]:
+        """Structures of a mask and of the model in use."""
+        labels = () if self.segmenter is None else self.segmenter.recipe.labels
+        if mask is None:
+            return merged(labels, ())
+        return merged(mask.names, merged(labels, unnamed(mask.values())))
 
 
 def _checked_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.correction.record import Box, Example, Labels
+from napari_medseg.correction.state import State
 from napari_medseg.correction.tracker import Tracker
+from napari_medseg.errors import InputError
 from napari_medseg.inference.events import BoxDone
 from napari_medseg.volume import Label, Mask, Reorientation, Volume
 
@@ -38,6 +41,8 @@ class Case:
         Whom the scan shows; cases of one subject are never split between teaching and checking.
     key
         Hash of the scan's voxels and grid: the same scan has the same key in any file format.
+    family
+        Which model the labels belong to: the version of its oldest ancestor; "" for none.
     """
 
     volume: Volume
@@ -46,6 +51,7 @@ class Case:
     names: tuple[Label, ...]
     subject: str
     key: str
+    family: str = ""
 
     @property
     def labels(self) -> Labels:
@@ -94,11 +100,21 @@ class Case:
         mask = Mask(self.labels.copy(), self.volume.geometry, self.names)
         return Example(self.volume, mask, self.source != 0, self.subject)
 
+    def state(self) -> State:
+        """What is to be kept of the case, as of its last commit; may be called on any thread."""
+        marks, names = self.tracker.marks, self.names
+        return State(*self.tracker.copies(), marks, names, self.subject, self.family)
+
+    def top_label(self) -> int:
+        """The largest number that a voxel can hold."""
+        return int(np.iinfo(self.labels.dtype).max)
+
     def free_label(self, name: str, color: str = "") -> Label:
         """A structure of this name with the lowest number and the next colour that are free."""
         taken = {label.value for label in self.names} | {IGNORE}
-        top = int(np.iinfo(self.labels.dtype).max)
-        value = next(v for v in range(1, top + 2) if v not in taken)
+        value = next((v for v in range(1, self.top_label() + 1) if v not in taken), 0)
+        if not value:
+            raise InputError(f"a mask of this kind holds {self.top_label()} structures, not more")
         return Label(value, name, color or COLORS[(value - 1) % len(COLORS)])
 
 
@@ -112,3 +128,24 @@ def merged(first: Iterable[Label], second: Iterable[Label]) -> tuple[Label, ...]
 def unnamed(values: Iterable[int]) -> tuple[Label, ...]:
     """Structures of which only the number is known."""
     return tuple(Label(v, f"label {v}", COLORS[(v - 1) % len(COLORS)]) for v in values)
+
+
+def blank_state(shape: tuple[int, ...], names: tuple[Label, ...]) -> State:
+    """A case that nobody touched; uint16 where a structure's number needs it."""
+    return State(np.zeros(shape, _dtype(names)), np.zeros(shape, _dtype(names)))
+
+
+def tracker_of(state: State, names: tuple[Label, ...]) -> Tracker:
+    """A tracker that goes on from a state, wide enough for all structures."""
+    dtype = np.result_type(state.labels.dtype, _dtype(names))
+    labels, baseline = (a.astype(dtype, copy=False) for a in (state.labels, state.baseline))
+    return Tracker(labels, baseline, state.marks)
+
+
+def anonymous(subject: str) -> str:
+    """A hash that says no name; "" for nobody."""
+    return hashlib.sha256(subject.encode()).hexdigest()[:16] if subject else ""
+
+
+def _dtype(names: tuple[Label, ...]) -> type[np.uint8] | type[np.uint16]:
+    return np.uint8 if max([0, *(label.value for label in names)]) <= IGNORE else np.uint16

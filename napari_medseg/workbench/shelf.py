@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from napari_medseg.correction.whole import whole
 from napari_medseg.errors import ModelError
 from napari_medseg.models.card import ModelCard, read_card
 
@@ -73,14 +72,14 @@ class Shelf:
 
     def choose(self, card: ModelCard) -> None:
         """Remember that this version is the one in use of its family."""
-        root = self._root(card)
+        root = self.root(card)
         self._notes["active"][root] = card.version
         self._notes["last"] = root
         self._write_notes()
 
     def active_of(self, card: ModelCard) -> ModelCard:
         """The version in use of a model's family; the model itself where none was chosen."""
-        active = self._notes["active"].get(self._root(card))
+        active = self._notes["active"].get(self.root(card))
         return next((one for one in self.cards if one.version == active), card)
 
     def add(self, path: Path) -> ModelCard:
@@ -101,8 +100,8 @@ class Shelf:
 
     def family(self, card: ModelCard) -> list[ModelCard]:
         """The versions of a model: all that descend from the same original, oldest first."""
-        root = self._root(card)
-        return [one for one in self.cards if self._root(one) == root]
+        root = self.root(card)
+        return [one for one in self.cards if self.root(one) == root]
 
     def next_path(self, card: ModelCard) -> Path:
         """Where the next version of a model goes; "v1" is the original."""
@@ -111,7 +110,7 @@ class Shelf:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder / f"v{max([1, *taken]) + 1}{ENDING}"
 
-    def _root(self, card: ModelCard) -> str:
+    def root(self, card: ModelCard) -> str:
         """Version of the oldest known ancestor."""
         parents = {one.version: one.lineage.parent for one in self.cards}
         version, seen = card.version, {""}
@@ -145,22 +144,10 @@ class Shelf:
     def _write_notes(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_whole(self.folder / "choice.json", json.dumps(self._notes, indent=1).encode())
+            with whole(self.folder / "choice.json") as file:
+                file.write(json.dumps(self._notes, indent=1).encode())
         except OSError as error:
             self._report(f"the chosen model could not be remembered: {error.strerror}")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is either the old or the new one after a crash."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _number(path: Path) -> tuple[str, int]:

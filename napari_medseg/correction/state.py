@@ -1,0 +1,219 @@
+"""All that is kept of a case, and the small records that change it.
+
+A `State` is the whole; a `Correction`, `Marked` or `Named` is a step. `encode` and `apply` take a
+step to bytes and play it back. A step holds values, not differences: it says "these voxels are now
+2, and the model had given 1", so that playing it twice does no harm.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from isal import igzip, isal_zlib
+from isal.igzip_lib import IsalError
+
+from napari_medseg.correction.record import Box, Correction, Labels
+from napari_medseg.correction.tracker import NO_MARKS, Marks, Tracker
+from napari_medseg.correction.whole import whole
+from napari_medseg.volume import Label
+
+SCHEMA = 1
+LONGEST_HEADER = 1 << 20  # bytes
+DAMAGE: tuple[type[BaseException], ...] = (  # what reading changed bytes can end in
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    MemoryError,
+    IsalError,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A case as of one moment.
+
+    Attributes
+    ----------
+    labels, baseline
+        Shape (Z, Y, X), uint8 or uint16, as in `Tracker`.
+    marks
+        Confirmed slices along Z, Y and X.
+    names
+        The structures.
+    subject
+        Hash that cases of one person share.
+    family
+        Which model the labels belong to: the version of its oldest ancestor.
+    """
+
+    labels: Labels
+    baseline: Labels
+    marks: Marks = NO_MARKS
+    names: tuple[Label, ...] = ()
+    subject: str = ""
+    family: str = ""
+
+    def tracker(self) -> Tracker:
+        """A tracker that goes on from here, with arrays of its own."""
+        return Tracker(self.labels.copy(), self.baseline.copy(), self.marks)
+
+
+@dataclass(frozen=True, eq=False)
+class Marked:
+    """A slice was confirmed, with the labels that a person saw there; or it is not any more."""
+
+    axis: int
+    index: int
+    on: bool
+    labels: Labels
+    baseline: Labels
+
+
+@dataclass(frozen=True)
+class Named:
+    """The list of structures changed."""
+
+    names: tuple[Label, ...]
+
+
+Step: TypeAlias = Correction | Marked | Named
+Header: TypeAlias = Mapping[str, Any]
+
+
+class DamagedError(Exception):
+    """Bytes of the store are not what was written."""
+
+
+def encode(step: Step) -> tuple[str, Header, bytes]:
+    """Kind, header for JSON and payload of a step."""
+    if isinstance(step, Named):
+        return "named", {"names": _plain(step.names)}, b""
+    if isinstance(step, Marked):
+        header = {"axis": step.axis, "index": step.index, "on": step.on, "type": _type(step.labels)}
+        return "marked", header, _pack(step.labels, step.baseline)
+    changed = step.changed
+    box = [[part.start, part.stop] for part in step.box]
+    payload = _pack(np.packbits(changed), step.new[changed], step.baseline[changed])
+    return "painted", {"box": box, "type": _type(step.new)}, payload
+
+
+def apply(state: State, kind: str, header: Header, payload: bytes) -> State:
+    """The state after a step; its arrays are written in place.
+
+    Raises
+    ------
+    DamagedError
+        The step does not fit the state.
+    """
+    try:
+        if kind == "named":
+            return replace(state, names=_names(header["names"]))
+        if kind == "marked":
+            return _apply_mark(state, header, payload)
+        if kind == "painted":
+            _apply_paint(state, header, payload)
+        return state
+    except DAMAGE as error:
+        raise DamagedError(f"a {kind} record does not fit: {error}") from error
+
+
+def _apply_mark(state: State, header: Header, payload: bytes) -> State:
+    axis, index = int(header["axis"]), int(header["index"])
+    marks = list(state.marks)
+    if header["on"]:
+        marks[axis] |= {index}
+        labels, baseline = np.split(_unpack(payload, header["type"]), 2)
+        for array, values in ((state.labels, labels), (state.baseline, baseline)):
+            plane = np.moveaxis(array, axis, 0)[index]
+            plane[...] = values.reshape(plane.shape)
+    else:
+        marks[axis] -= {index}
+    return replace(state, marks=(marks[0], marks[1], marks[2]))
+
+
+def _apply_paint(state: State, header: Header, payload: bytes) -> None:
+    box = _box(header["box"])
+    shape = tuple(part.stop - part.start for part in box)
+    size = int(np.prod(shape))
+    raw = isal_zlib.decompress(payload)
+    bits = np.frombuffer(raw[: (size + 7) // 8], np.uint8)
+    changed = np.unpackbits(bits, count=size).astype(bool).reshape(shape)
+    new, baseline = np.split(np.frombuffer(raw[len(bits) :], header["type"]), 2)
+    state.labels[box][changed] = new
+    state.baseline[box][changed] = baseline
+
+
+def save(state: State, path: Path) -> None:
+    """Write a state to a file of its own, completely or not at all."""
+    header = {
+        "schema": SCHEMA,
+        "marks": [sorted(marks) for marks in state.marks],
+        "names": _plain(state.names),
+        "subject": state.subject,
+        "family": state.family,
+    }
+    with whole(path) as file, igzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as packed:
+        packed.write(json.dumps(header).encode() + b"\n")
+        for array in (state.labels, state.baseline):
+            np.lib.format.write_array(packed, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def load(path: Path) -> State:
+    """Read what `save` wrote; the file's own CRC guards every byte.
+
+    Raises
+    ------
+    DamagedError
+        The file is truncated or changed.
+    """
+    try:
+        with igzip.open(path, "rb") as file:
+            header = json.loads(file.readline(LONGEST_HEADER))
+            labels, baseline = read_array(file), read_array(file)
+            if file.read(1):
+                raise DamagedError(f"{path.name} goes on after its end")
+        z, y, x = (frozenset(int(i) for i in marks) for marks in header["marks"])
+        names = _names(header["names"])
+        return State(labels, baseline, (z, y, x), names, header["subject"], header["family"])
+    except DAMAGE as error:
+        raise DamagedError(f"{path.name} is damaged: {error}") from error
+
+
+def read_array(file: IO[bytes]) -> npt.NDArray[Any]:
+    """The next array of a stream; never code."""
+    array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return array
+
+
+def _pack(*arrays: npt.NDArray[Any]) -> bytes:
+    packed: bytes = isal_zlib.compress(b"".join(array.tobytes() for array in arrays), 1)
+    return packed
+
+
+def _unpack(payload: bytes, kind: str) -> npt.NDArray[Any]:
+    return np.frombuffer(isal_zlib.decompress(payload), kind)
+
+
+def _type(array: npt.NDArray[Any]) -> str:
+    return array.dtype.newbyteorder("<").str
+
+
+def _box(ends: list[list[int]]) -> Box:
+    z, y, x = (slice(int(start), int(stop)) for start, stop in ends)
+    return z, y, x
+
+
+def _plain(names: tuple[Label, ...]) -> list[dict[str, Any]]:
+    return [asdict(label) for label in names]
+
+
+def _names(plain: list[dict[str, Any]]) -> tuple[Label, ...]:
+    return tuple(Label(int(n["value"]), str(n["name"]), str(n["color"])) for n in plain)
