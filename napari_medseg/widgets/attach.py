@@ -7,8 +7,8 @@ from typing import Any
 
 import napari
 from napari import Viewer
-from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QApplication, QDockWidget, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QTabWidget, QWidget
 
 from napari_medseg.widgets.desk import Desk
 from napari_medseg.widgets.notices import hushed
@@ -58,8 +58,10 @@ class WindowWatch(QObject):
 def watch_window(dock: QWidget, desk: Desk) -> None:
     """Called by each dock when it is shown: only then does it stand in a window."""
     window = dock.window()
-    if window is not None and window.findChild(WindowWatch) is None:
+    if isinstance(window, QMainWindow) and window.findChild(WindowWatch) is None:
         WindowWatch(window, desk)
+        right = Qt.DockWidgetArea.RightDockWidgetArea
+        window.setTabPosition(right, QTabWidget.TabPosition.North)  # where the eye begins
 
 
 def new_viewer(**settings: Any) -> Viewer:
@@ -84,7 +86,7 @@ def show_dock(viewer: Viewer, title: str) -> QWidget:
             return widget  # type: ignore[no-any-return]
     widget = _make(viewer, title)
     dock = window.add_dock_widget(widget, name=title, area="right", tabify=True)
-    dock.setWindowTitle(title)
+    dock.setWindowTitle(f"{DOCKS.index(title) + 1}  {title}")  # the tab's text
     _raise(widget)
     return widget
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +17,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_medseg.errors import MedsegError
 from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
 from napari_medseg.widgets.brush import LARGEST_MM, brush_mm, pixels_of, smallest_mm
 from napari_medseg.widgets.label_list import LabelList
-from napari_medseg.widgets.notices import tell_error
 from napari_medseg.widgets.saving import save_mask
 from napari_medseg.widgets.tally import words
 
@@ -79,6 +76,9 @@ class CorrectDock(style.Column):
         self.brush.setDecimals(1)
         self.brush.setSuffix(" mm")
         self.brush.setKeyboardTracking(False)
+        self.brush.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        self.brush.setFixedWidth(72)
+        self.brush.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.brush.setToolTip("Brush diameter ([ and ] change it, so does Alt + drag)")
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, 100)
@@ -114,7 +114,7 @@ class CorrectDock(style.Column):
         self.start.clicked.connect(self._start_empty)
         self.list.chosen.connect(self._choose)
         self.list.hidden_changed.connect(desk.hide)
-        self.list.renamed.connect(lambda value, name: self._try(desk.rename, value, name))
+        self.list.renamed.connect(lambda value, name: self.desk.try_to(desk.rename, value, name))
         self.new.clicked.connect(self._add_label)
         self.brush.valueChanged.connect(self._set_brush)
         self.slider.valueChanged.connect(self._slide)
@@ -145,7 +145,7 @@ class CorrectDock(style.Column):
     def _start_empty(self) -> None:
         image = self.desk.first_image()
         if image is not None:
-            self._try(self.desk.open_scan, image)
+            self.desk.try_to(self.desk.open_scan, image)
 
     def _choose(self, value: int) -> None:
         if self.desk.labels is not None:
@@ -154,7 +154,7 @@ class CorrectDock(style.Column):
     def _add_label(self) -> None:
         name, yes = QInputDialog.getText(self, "Add a structure", "Name of the structure:")
         if yes:
-            self._try(self.desk.add_label, name)
+            self.desk.try_to(self.desk.add_label, name)
 
     def _set_mode(self, mode: str) -> None:
         if self.desk.labels is not None:
@@ -179,7 +179,7 @@ class CorrectDock(style.Column):
 
     def toggle_mark(self) -> None:
         """Confirm the slice on the screen, or take that back."""
-        self._try(self.desk.toggle_mark)
+        self.desk.try_to(self.desk.toggle_mark)
         self._show_slice()
 
     def _go_on(self) -> None:
@@ -250,12 +250,6 @@ class CorrectDock(style.Column):
             by_you = f"{words(tally.voxels, 'voxel')} on {words(tally.slices, 'slice')}"
             self.changed.setText(f"Yours: {by_you}. No prediction will overwrite them.")
         style.say(self.saved, saved_words(self.desk.saved_at))
-
-    def _try(self, call: Callable[..., object], *arguments: object) -> None:
-        try:
-            call(*arguments)
-        except MedsegError as error:
-            tell_error(error)
 
 
 def saved_words(when: datetime | None) -> str:

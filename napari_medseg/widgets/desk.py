@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from napari import Viewer
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_medseg.correction.record import Correction
+from napari_medseg.correction.record import Box, Correction
 from napari_medseg.errors import MedsegError
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.volume import Volume
 from napari_medseg.widgets import layers
 from napari_medseg.widgets.notices import tell_error, warn
-from napari_medseg.widgets.runs import LearnRun, PredictRun, in_pieces
-from napari_medseg.widgets.strokes import Box, Strokes
+from napari_medseg.widgets.runs import LearnRun, PredictRun
+from napari_medseg.widgets.strokes import Strokes
 from napari_medseg.widgets.tally import Tally
 from napari_medseg.workbench import Case, Workbench
 
+R = TypeVar("R")
+
 REFRESH_MS = 90  # a predicted mask grows on the screen at most eleven times a second
 VOLUMES_MS = 500
+POLL_MS = 400
 CLOSE_GRACE_S = 1.0
 MARK_KEY = "C"  # napari's own C acts on image layers only
 LAYER_EVENTS = ("mode", "brush_size", "selected_label", "n_edit_dimensions")
@@ -86,7 +90,12 @@ class Desk(QObject):
         self.learning = LearnRun(self)
         self._refresh_soon = _once(self, REFRESH_MS, self._refresh)
         self._volumes_soon = _once(self, VOLUMES_MS, self.volumes_due.emit)
-        self.closed = False
+        self._open_soon = _once(self, 0, self._open_first)
+        self._watchman = QTimer(self)
+        self._watchman.setInterval(POLL_MS)
+        self._watchman.timeout.connect(self._look_after)
+        self._watchman.start()
+        self._unsaved = self.closed = False
         self._listen()
         viewer.dims.events.point.connect(self._on_slice)
         viewer.dims.events.order.connect(self._on_slice)
@@ -143,9 +152,8 @@ class Desk(QObject):
 
     def first_image(self) -> Image | None:
         """The scan to open where the user named none: the selected layer, else the first."""
-        images = [one for one in self.viewer.layers if isinstance(one, Image)]
-        active = self.viewer.layers.selection.active
-        return active if active in images else next(iter(images), None)
+        scans, active = self.scans(), self.viewer.layers.selection.active
+        return active if active in scans else next(iter(scans), None)
 
     def _watch(self, layer: Labels) -> None:
         self._strokes = Strokes(layer, self)
@@ -227,7 +235,32 @@ class Desk(QObject):
             self.case_changed.emit()
 
     def _on_layers(self, event: Any = None) -> None:
-        self.scans_changed.emit()
+        if not self.closed:
+            self._open_soon.start()
+            self.scans_changed.emit()
+
+    def scans(self) -> list[Image]:
+        """The image layers that are scans of their own: one for all channels of a file."""
+        images = [one for one in self.viewer.layers if isinstance(one, Image)]
+        known = {one: layers.origin_of(one) for one in images}
+        return [one for one, origin in known.items() if origin is None or origin.channel == 0]
+
+    def _open_first(self) -> None:
+        """Open the scan that came from a file, so that earlier corrections of it are back."""
+        if self.labels is not None or self.closed:
+            return
+        ours = [one for one in self.scans() if layers.origin_of(one) is not None]
+        if ours:
+            self.try_to(self.open_scan, ours[-1])
+
+    @staticmethod
+    def try_to(call: Callable[..., R], *arguments: Any) -> R | None:
+        """Call it; a refusal becomes a notification and gives None."""
+        try:
+            return call(*arguments)
+        except MedsegError as error:
+            tell_error(error)
+            return None
 
     # -- painting -----------------------------------------------------------------------------
 
@@ -236,10 +269,7 @@ class Desk(QObject):
         return self._strokes is not None and self._strokes.down
 
     def _on_painted(self, box: Box) -> None:
-        try:
-            self.workbench.commit(box)
-        except MedsegError as error:
-            tell_error(error)
+        self.try_to(self.workbench.commit, box)
         self._volumes_soon.start()
 
     def _on_labels_changed(self, box: Box) -> None:
@@ -271,7 +301,7 @@ class Desk(QObject):
     def predict(self, device: str) -> None:
         """Start a prediction of the open case; its mask appears piece by piece."""
         config = PredictConfig(device=device, slice_zyx=self._own_slice())
-        self.prediction.start(in_pieces(self.workbench.predict(config)))
+        self.prediction.start(self.workbench.predict(config))
 
     def _own_slice(self) -> tuple[int, int] | None:
         """The viewed slice on the scan's own grid."""
@@ -299,7 +329,7 @@ class Desk(QObject):
     def corrected_cases(self) -> int:
         """How many cases there are to learn from."""
         case = self.case
-        return int(case is not None and case.tracker.touched())
+        return int(case is not None and case.tracker.touched)
 
     # -- the workbench's word -----------------------------------------------------------------
 
@@ -309,9 +339,11 @@ class Desk(QObject):
     def _on_corrected(self, correction: Correction) -> None:
         if self.tally is not None:
             self.tally.recount(correction.box[0])
+        self._unsaved = True
         self.corrected.emit()
 
     def _on_marks(self) -> None:
+        self._unsaved = True
         if self.tally is not None:
             self.tally.recount(slice(None))
         self.marks_changed.emit()
@@ -322,6 +354,13 @@ class Desk(QObject):
 
     def _on_slice(self, event: Any = None) -> None:
         self.slice_changed.emit()
+
+    def _look_after(self) -> None:
+        """Pass on what the workbench found out on its own, and note when all is on disk."""
+        self.workbench.poll()
+        if self._unsaved and self.workbench.saved:
+            self._unsaved, self.saved_at = False, datetime.now()
+            self.saved.emit()
 
     def close(self) -> None:
         """End all that runs within some seconds; what was painted is on disk."""
@@ -335,8 +374,8 @@ class Desk(QObject):
         self.workbench.close()
         self.prediction.abandon(CLOSE_GRACE_S)
         self.learning.abandon(CLOSE_GRACE_S)
-        self._refresh_soon.stop()
-        self._volumes_soon.stop()
+        for timer in (self._refresh_soon, self._volumes_soon, self._open_soon, self._watchman):
+            timer.stop()
 
 
 def _once(parent: QObject, milliseconds: int, call: Any) -> QTimer:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from napari import Viewer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QProgressBar, QWidget
 from superqt import QCollapsible
 
-from napari_medseg.errors import MedsegError
 from napari_medseg.models.card import ModelCard
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
 from napari_medseg.widgets.curves import Curves
 from napari_medseg.widgets.forms import Form
-from napari_medseg.widgets.notices import tell, tell_error
+from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.scores import ScoreTable, VersionTable
 from napari_medseg.widgets.tally import words
 
@@ -45,7 +42,7 @@ class FineTuneDock(style.Column):
         self.reason = style.hint()
         self.run = style.button("Start", "The model learns; go on painting meanwhile")
         self.form = Form(FineTuneConfig(), SHOWN)
-        self.settings = QCollapsible("Settings")
+        self.settings = QCollapsible("Settings", expandedIcon="▾", collapsedIcon="▸")
         self.settings.setDuration(0)
         self.settings.addWidget(self.form)
         self.bar = QProgressBar()
@@ -104,19 +101,19 @@ class FineTuneDock(style.Column):
         elif self._reason():
             tell(self._reason())
         else:
-            self._try(lambda: self.desk.fine_tune(self.form.value()))
+            self.desk.try_to(lambda: self.desk.fine_tune(self.form.value()))
 
     def _use(self) -> None:
-        self._try(self.desk.use_outcome)
+        self.desk.try_to(self.desk.use_outcome)
         tell("The new model is in use. Segment again to see what it learned.")
 
     def _keep(self) -> None:
-        self._try(self.desk.keep_old)
+        self.desk.try_to(self.desk.keep_old)
 
     def _go_back(self) -> None:
         card = self.versions.current()
         if card is not None:
-            self._try(lambda: self.desk.workbench.adopt(card))
+            self.desk.try_to(lambda: self.desk.workbench.adopt(card))
 
     def _segment_again(self) -> None:
         show_dock(self.desk.viewer, "Segment")
@@ -194,12 +191,6 @@ class FineTuneDock(style.Column):
         card, used = self.versions.current(), self.desk.workbench.segmenter
         self.back.setEnabled(card is not None and used is not None and not same(card, used))
         self.again.setEnabled(self.desk.labels is not None)
-
-    def _try(self, call: Callable[[], object]) -> None:
-        try:
-            call()
-        except MedsegError as error:
-            tell_error(error)
 
 
 def same(one: ModelCard, other: ModelCard) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem
 
 from napari_medseg.volume import Label
 from napari_medseg.widgets.style import swatch
 
-ROW_PX = 26
+ROW_PX = 24
 MOST_ROWS = 7  # more scroll
 VALUE = Qt.ItemDataRole.UserRole
 
@@ -64,6 +64,7 @@ class LabelList(QTreeWidget):
             shown = label.value not in hidden
             item.setCheckState(0, Qt.CheckState.Checked if shown else Qt.CheckState.Unchecked)
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            item.setSizeHint(0, QSize(0, ROW_PX))
             self.addTopLevelItem(item)
         self.setFixedHeight(max(min(len(names), MOST_ROWS), 2) * ROW_PX + 4)
         blocker.unblock()

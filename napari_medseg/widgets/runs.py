@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from itertools import pairwise
-from math import ceil
 from typing import Any
 
-import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_medseg.inference.events import BoxDone
@@ -16,8 +12,6 @@ from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.training.events import Dice, StepDone, Validated
 from napari_medseg.widgets.notices import tell_error
 from napari_medseg.widgets.worker import Worker
-
-PIECE_VOXELS = 1 << 20  # written into the mask at once: 1 to 3 ms
 
 
 class Run(QObject):
@@ -132,28 +126,3 @@ def mean_dice(dice: Dice) -> float:
     """Mean over the labels that occur; nan if none does."""
     values = [value for value in dice.values() if value == value]
     return sum(values) / len(values) if values else float("nan")
-
-
-def in_pieces(job: Job[Any]) -> Job[Any]:
-    """The same prediction with boxes small enough to be written between two mouse moves."""
-    try:
-        while True:
-            event = next(job)
-            yield from pieces(event) if isinstance(event, BoxDone) else (event,)
-    except StopIteration as done:
-        return done.value
-    finally:
-        job.close()
-
-
-def pieces(box: BoxDone) -> list[BoxDone]:
-    """Slabs of at most `PIECE_VOXELS` voxels, but one slice at least."""
-    depth = box.labels.shape[0]
-    parts = min(ceil(box.labels.size / PIECE_VOXELS), depth)
-    if parts <= 1:
-        return [box]
-    z, y, x = box.start
-    edges = np.linspace(0, depth, parts + 1).astype(int)
-    return [
-        replace(box, start=(z + int(a), y, x), labels=box.labels[a:b]) for a, b in pairwise(edges)
-    ]

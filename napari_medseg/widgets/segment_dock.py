@@ -5,25 +5,22 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import Any
 
 from napari import Viewer
-from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar, QSizePolicy
 
-from napari_medseg.errors import MedsegError
 from napari_medseg.models.card import ModelCard
 from napari_medseg.widgets import style
-from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
-from napari_medseg.widgets.notices import tell, tell_error
+from napari_medseg.widgets.attach import PLUGIN, desk_of, show_dock, watch_window
+from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.saving import save_mask
 
 DEVICES = {"auto": "Automatic (GPU if there is one)", "cpu": "CPU", "cuda": "GPU (CUDA)"}
 if sys.platform == "darwin":
     DEVICES["mps"] = "GPU (Apple)"
-SAMPLE = ("napari-medseg", "hippocampus")
+SAMPLES = {"hippocampus": "hippocampus-mr"}  # by a word in the model's name; else the chest CT
 RUN_KEY = "Control-Alt-R"
 
 
@@ -93,7 +90,7 @@ class SegmentDock(style.Column):
     # -- scan ---------------------------------------------------------------------------------
 
     def _fill_scans(self) -> None:
-        images = [one for one in self.desk.viewer.layers if isinstance(one, Image)]
+        images = self.desk.scans()
         self.scans.clear()
         for image in images:
             self.scans.addItem(image.name, image)
@@ -107,10 +104,13 @@ class SegmentDock(style.Column):
     def _open_chosen(self) -> None:
         image = self.scans.currentData()
         if image is not None:
-            self._try(self.desk.open_scan, image)
+            self.desk.try_to(self.desk.open_scan, image)
 
     def _open_sample(self) -> None:
-        self.desk.viewer.open_sample(*SAMPLE)
+        card = self.desk.workbench.segmenter
+        name = card.name.lower() if card is not None else ""
+        sample = next((key for word, key in SAMPLES.items() if word in name), "chest-ct")
+        self.desk.viewer.open_sample(PLUGIN, sample)
 
     # -- model --------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class SegmentDock(style.Column):
     def _adopt_chosen(self) -> None:
         card = self.models.currentData()
         if card is not None:
-            self._try(self.desk.workbench.adopt, card)
+            self.desk.try_to(self.desk.workbench.adopt, card)
 
     def _load_model(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(
@@ -144,9 +144,9 @@ class SegmentDock(style.Column):
 
     def load_model(self, path: Path) -> None:
         """Put a model file on the list and use it; a file that is none is refused in a notice."""
-        card = self._try(self.desk.workbench.add_model, path)
-        if card is not None:
-            self._try(self.desk.workbench.adopt, card)
+        card = self.desk.try_to(self.desk.workbench.add_model, path)
+        if card:
+            self.desk.try_to(self.desk.workbench.adopt, card)
         self._fill_models()
 
     # -- run ----------------------------------------------------------------------------------
@@ -157,8 +157,8 @@ class SegmentDock(style.Column):
             self.desk.prediction.stop()
         elif self._reason():
             tell(self._reason())
-        elif self._try(self.desk.open_scan, self.scans.currentData()) is not None:
-            self._try(self.desk.predict, self.devices.currentData())
+        elif self.desk.try_to(self.desk.open_scan, self.scans.currentData()):
+            self.desk.try_to(self.desk.predict, self.devices.currentData())
 
     def _reason(self) -> str:
         """Why it cannot run yet."""
@@ -190,15 +190,6 @@ class SegmentDock(style.Column):
         if run.result is not None:
             return f"Done in {seconds(run.result.seconds)} on {run.result.device}. Look it through."
         return self._reason()
-
-    def _try(self, call: Any, *arguments: Any) -> Any:
-        """Call it; a refusal becomes a notification."""
-        try:
-            done = call(*arguments)
-        except MedsegError as error:
-            tell_error(error)
-            return None
-        return True if done is None else done
 
 
 def _combo(tip: str) -> QComboBox:

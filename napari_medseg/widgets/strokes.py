@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-Box: TypeAlias = tuple[slice, slice, slice]
+from napari_medseg.correction.record import Box
 
 SETTLE_MS = 150  # undo and redo tell only "the slice was set": look when the hand is still
 UNDO_STEPS = 100  # napari keeps as many
@@ -19,8 +19,9 @@ UNDO_STEPS = 100  # napari keeps as many
 class Strokes(QObject):
     """Watches a layer; it never writes.
 
-    napari tells of a finished stroke once, on release, and of undo and redo not at all: those show
-    only as a redraw. After each redraw the boxes of the last strokes are therefore told again.
+    napari tells of a stroke once, on release; of a single fill or polygon just *before* it writes;
+    and of undo and redo not at all: those show only as a redraw. So boxes are told when the event
+    loop comes round, and after each redraw the boxes of the last strokes are told again.
 
     Signals
     -------
@@ -38,6 +39,10 @@ class Strokes(QObject):
         self.layer = layer
         self.down = False  # whether a button is held on the image
         self._recent: deque[Box] = deque(maxlen=UNDO_STEPS)
+        self._new: list[Box] = []
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._tell_new)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
@@ -47,10 +52,10 @@ class Strokes(QObject):
         layer.events.set_data.connect(self._on_redraw)
 
     def close(self) -> None:
-        """Stop watching; what is not told yet is told."""
-        if self._settle.isActive():
-            self._settle.stop()
-            self._tell_recent()
+        """Stop watching; strokes that are not told yet are told."""
+        self._settle.stop()
+        self._soon.stop()
+        self._tell_new()
         if self._follow in self.layer.mouse_drag_callbacks:
             self.layer.mouse_drag_callbacks.remove(self._follow)
         self.layer.events.paint.disconnect(self._on_paint)
@@ -69,12 +74,18 @@ class Strokes(QObject):
     def _on_paint(self, event: Any) -> None:
         box = box_of(event.value)
         if box is not None:
-            self._recent.append(box)
-            self.painted.emit(box)
+            self._new.append(box)
+            self._soon.start()
 
     def _on_redraw(self, event: Any = None) -> None:
         if self._recent:
             self._settle.start()
+
+    def _tell_new(self) -> None:
+        new, self._new = self._new, []
+        self._recent.extend(new)
+        for box in new:
+            self.painted.emit(box)
 
     def _tell_recent(self) -> None:
         if self.down:

@@ -60,7 +60,7 @@ class Column(QScrollArea):
 def heading(text: str) -> QLabel:
     """The name of a group of rows."""
     label = QLabel(text)
-    label.setStyleSheet("font-weight: 600; padding-top: 6px;")
+    label.setStyleSheet("font-weight: 600; padding-top: 4px;")
     return label
 
 
