@@ -9,12 +9,13 @@ checksum at the end.
 from __future__ import annotations
 
 import bz2
+import gzip
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from napari_medseg.errors import ReadError
 DAMAGE: tuple[type[Exception], ...] = (  # seen by mutating files for these readers, 46 500 times
     OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError,
     NotImplementedError, RuntimeError, MemoryError, AssertionError, struct.error, zlib.error,
-    isal_zlib.error,
+    cast(type[Exception], isal_zlib.error),
 )  # fmt: skip
 MEMORY_SHARE = 0.5  # of what is free: a scan and one working copy must fit
 DEFLATE_RATIO = 1100  # deflate cannot do better than 1032
@@ -47,7 +48,7 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())[:90] or type(error).__name__
     if isinstance(error, EOFError):
         return "must be whole, got a truncated file (broken download or full disk?); copy it again"
-    if isinstance(error, (igzip.BadGzipFile, zlib.error, isal_zlib.error)):
+    if isinstance(error, (gzip.BadGzipFile, zlib.error, DAMAGE[-1])):
         return f"must be undamaged, got a checksum or decompression error ({text}); copy it again"
     if isinstance(error, PermissionError):
         return "must be readable, got no permission; change its access rights"
@@ -96,6 +97,11 @@ def _size(n_bytes: int) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.4g} TB"
+
+
+def as_bytes(array: npt.NDArray[Any]) -> memoryview:
+    """The array's numbers, slowest axis first, as bytes to write."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def is_gzip(path: Path) -> bool:
@@ -174,7 +180,7 @@ class _Zlib:
 
 def _exactly(stream: Any, want: int, path: Path) -> npt.NDArray[np.uint8]:
     voxels = np.empty(want, np.uint8)
-    view, done = memoryview(voxels), 0
+    view, done = voxels.data, 0
     while done < want:
         got = stream.readinto(view[done : done + CHUNK_BYTES])
         if not got:

@@ -49,13 +49,13 @@ def _whole(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     if np.abs(array - whole).max() > ROUNDING:
         if array.min() >= 0 and array.max() <= 1:
             raise ReadError(
-                "a mask must hold whole numbers, got a probability map (0 to 1); threshold it first",
+                "a mask must hold whole numbers, got a probability map (0..1); threshold it first",
                 name,
             )
         raise ReadError("a mask must hold whole numbers, got fractions; is this an image?", name)
     if np.abs(whole).max() > 2**53:
         raise ReadError("a mask must hold labels, got numbers beyond any label", name)
-    return whole.astype(np.int64)
+    return np.asarray(whole, dtype=np.int64)
 
 
 def doubts(array: npt.NDArray[Any]) -> list[str]:

@@ -95,7 +95,7 @@ def _geometry(fields: dict[str, str], sizes: list[int], path: Path) -> tuple[Geo
     affine[:n, 3] = np.zeros(n) if origin is None else origin[:n]
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-12:
         raise ReadError("must have a matrix that spans space, got a broken one", path.name)
-    shape = (sizes + [1])[:3][::-1]
+    shape = [*sizes, 1][:3][::-1]
     return Geometry((shape[0], shape[1], shape[2]), affine), notes
 
 
@@ -144,7 +144,7 @@ def write(
     n_channels = array.shape[0] if array.ndim == 4 else 1
     pixels = np.moveaxis(array, 0, -1) if array.ndim == 4 else array
     little = np.ascontiguousarray(pixels, dtype=array.dtype.newbyteorder("<"))
-    packed = isal_zlib.compress(memoryview(little).cast("B"), 1)
+    packed = isal_zlib.compress(guard.as_bytes(little), 1)
     spacing = np.array(geometry.spacing_mm[::-1])
     lines = [
         "ObjectType = Image",

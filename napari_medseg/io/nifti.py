@@ -67,7 +67,7 @@ def _pair(path: Path) -> tuple[Path, Path]:
 def _header(path: Path) -> tuple[Any, int, bool]:
     """nibabel's header, NIfTI's version, and whether the voxels follow in the same file."""
     start = guard.head(path, 540)
-    sizes = {int.from_bytes(start[:4], order) for order in ("little", "big")}  # type: ignore[arg-type]
+    sizes = {int.from_bytes(start[:4], order) for order in ("little", "big")}
     if 348 in sizes and start[344:347] in (b"n+1", b"ni1"):
         header = Nifti1Header(start[:348], check=False)
         return header, 1, start[344:347] == b"n+1"
@@ -93,7 +93,7 @@ def _shape(header: Any, path: Path) -> tuple[int, ...]:
     more = [n for n in sizes[3:] if n > 1]
     if len(more) > 1:
         raise ReadError(f"must be a volume or one series of volumes, got sizes {sizes}", path.name)
-    return (*(sizes + [1])[:3], *more)
+    return (*[*sizes, 1][:3], *more)
 
 
 def _axes_notes(shape: tuple[int, ...]) -> list[str]:
@@ -105,7 +105,7 @@ def _axes_notes(shape: tuple[int, ...]) -> list[str]:
 def _dtype(header: Any, path: Path) -> np.dtype[Any]:
     code = int(header["datatype"])
     try:
-        dtype = np.dtype(header.get_data_dtype())
+        dtype: np.dtype[Any] = np.dtype(header.get_data_dtype())
     except (HeaderDataError, KeyError) as error:
         raise ReadError(f"must have a known data type, got code {code}", path.name) from error
     if dtype.fields is not None:
@@ -163,7 +163,7 @@ def write(
     _place(fresh, geometry, forms)
     fresh["vox_offset"] = len(fresh.binaryblock) + 4
     stream.write(fresh.binaryblock + b"\0\0\0\0")
-    stream.write(memoryview(np.ascontiguousarray(array)).cast("B"))
+    stream.write(guard.as_bytes(array))
 
 
 def _fits(forms: Forms, geometry: Geometry) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -86,9 +86,8 @@ class Forms:
             affine, unknown = self._neither(shape)
             notes += unknown
         else:
-            affine = sform if sform is not None else qform
+            affine = sform if sform is not None else cast(Affine, qform)
             notes += self._contradictions(sform, qform, shape)
-        assert affine is not None
         return Geometry.from_ras(shape, _in_mm(affine, self.unit_mm)), notes
 
     def _sform(self) -> Affine | None:

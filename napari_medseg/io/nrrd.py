@@ -114,7 +114,7 @@ def _from_text(data: Path, start: int, count: int, dtype: np.dtype[Any]) -> npt.
 
 def _segments(header: Any) -> tuple[tuple[int, str, str], ...]:
     """(value, name, colour) of each segment that 3D Slicer declares in a .seg.nrrd."""
-    found = []
+    found: list[tuple[int, str, str]] = []
     for i in range(1000):
         value = header.get(f"Segment{i}_LabelValue")
         if value is None:
@@ -154,7 +154,7 @@ def write(
     with igzip.IGzipFile(
         filename="", mode="wb", compresslevel=1, fileobj=stream, mtime=0
     ) as packed:
-        packed.write(memoryview(little).cast("B"))
+        packed.write(guard.as_bytes(little))
 
 
 def _vector(numbers: npt.NDArray[np.float64]) -> str:

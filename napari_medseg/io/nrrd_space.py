@@ -25,7 +25,7 @@ NO_DIRECTIONS = "the orientation is unknown (no space directions): left and righ
 
 
 def grid(header: Any, sizes: list[int], path: Path) -> tuple[Geometry, tuple[int, ...], list[str]]:
-    """The grid, the order that brings the stored (slowest first) axes to (C, Z, Y, X), and notes."""
+    """The grid, the order that brings the stored axes (slowest first) to (C, Z, Y, X), notes."""
     kinds = [str(kind).lower() for kind in header.get("kinds", [])]
     if any(kind in COLOURS for kind in kinds):
         raise ReadError("must have one number per voxel, got a colour picture", path.name)

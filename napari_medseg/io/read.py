@@ -101,7 +101,7 @@ def read_mask(path: Path | str) -> Mask:
     _check_grid(volume.geometry, path)
     labels, notes = as_labels(volume.array, path.name)
     names = tuple(Label(*segment) for segment in volume.header.get("labels", ()))
-    warnings = (*volume.warnings, *_grid_notes(volume.geometry), *notes)
+    warnings = (*volume.warnings, *_grid_notes(volume.geometry, volume.warnings), *notes)
     return Mask(labels, volume.geometry, names, warnings, volume.header)
 
 
@@ -136,7 +136,15 @@ def list_series(path: Path | str) -> list[SeriesInfo]:
         from napari_medseg.io import dicom
 
         return [
-            _info(one.name, one.modality, one.geometry, one.dtype, 1, one.warnings, one.unit)
+            _info(
+                one.name,
+                one.modality,
+                one.geometry,
+                one.dtype,
+                one.channels,
+                one.warnings,
+                one.unit,
+            )
             for one in dicom.list_series(path)
         ]
     volume = read(path)
@@ -185,7 +193,7 @@ def _range(volume: Volume) -> tuple[float, float] | None:
 def _checked(volume: Volume, path: Path) -> Volume:
     """The volume with what holds for every format: a sane grid, finite numbers counted."""
     _check_grid(volume.geometry, path)
-    notes = [*volume.warnings, *_grid_notes(volume.geometry)]
+    notes = [*volume.warnings, *_grid_notes(volume.geometry, volume.warnings)]
     if volume.array.dtype.kind == "f":
         n_nan = int(np.isnan(volume.array).sum())
         n_inf = int(np.isinf(volume.array).sum())
@@ -203,12 +211,13 @@ def _check_grid(geometry: Geometry, path: Path) -> None:
         raise ReadError(f"voxels must have a possible size, got {sizes} mm; repair it", path.name)
 
 
-def _grid_notes(geometry: Geometry) -> list[str]:
+def _grid_notes(geometry: Geometry, said: tuple[str, ...]) -> list[str]:
+    """What is odd about a grid, unless the reader has said it."""
     notes = []
     low, high = PLAUSIBLE_MM
     if not all(low <= mm <= high for mm in geometry.spacing_mm):
         sizes = " × ".join(f"{mm:.3g}" for mm in geometry.spacing_mm)
         notes.append(f"voxels of {sizes} mm are not plausible: check the file's units")
-    if geometry.is_sheared:
+    if geometry.is_sheared and not any("sheared" in note for note in said):
         notes.append("the grid is sheared (axes not perpendicular); it is kept exactly as it is")
     return notes

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip
 
-from napari_medseg.errors import ReadError, WriteError
+from napari_medseg.errors import WriteError
 from napari_medseg.io import metaimage, nifti, nrrd
 from napari_medseg.io.files import WRITABLE, ending
 from napari_medseg.volume import Geometry, Mask, Volume
