@@ -85,14 +85,15 @@ def test_evaluate_scores_two_files(medseg, tmp_path: Path) -> None:
     pred, ref = save_cube(tmp_path / "p.nii.gz", at=3), save_cube(tmp_path / "r.nii.gz", at=2)
     ended = medseg("evaluate", pred, ref, "--labels", "1=cube", "--tolerance-mm", "0.5", "--json")
     said = json.loads(ended.out)
-    scores = said["cases"]["r"]["cube"]
+    scores = said["cases"]["r"]["labels"]["1"]
+    assert scores["name"] == "cube"
     assert scores["dice"] == pytest.approx(0.75)
     assert scores["jaccard"] == pytest.approx(0.6)
     assert scores["hd95_mm"] == pytest.approx(1.0)
     assert scores["volume_ml_pred"] == scores["volume_ml_ref"] == pytest.approx(0.064)
     assert 0 < scores["nsd"] < 1
     assert 0 < scores["assd_mm"] < 1
-    assert said["mean"]["cube"] == scores
+    assert said["mean"]["dice"] == pytest.approx(0.75)
 
 
 def test_evaluate_pairs_folders_by_name_whatever_the_format(medseg, tmp_path: Path) -> None:
@@ -100,9 +101,10 @@ def test_evaluate_pairs_folders_by_name_whatever_the_format(medseg, tmp_path: Pa
         save_cube(tmp_path / "pred" / f"{name}.nrrd", at=at)
         save_cube(tmp_path / "ref" / f"{name}.nii.gz", at=2)
     said = json.loads(medseg("evaluate", tmp_path / "pred", tmp_path / "ref", "--json").out)
-    dice = {case: scores["1"]["dice"] for case, scores in said["cases"].items()}
+    dice = {case: scores["labels"]["1"]["dice"] for case, scores in said["cases"].items()}
     assert dice == pytest.approx({"a": 1.0, "b": 0.75})
-    assert said["mean"]["1"]["dice"] == pytest.approx(0.875)
+    assert said["mean"]["dice"] == pytest.approx(0.875)
+    assert said["mean_by_label"]["1"]["dice"] == pytest.approx(0.875)
 
 
 def test_evaluate_goes_on_after_a_bad_case_and_says_so_with_code_5(medseg, tmp_path: Path) -> None:
@@ -112,15 +114,16 @@ def test_evaluate_goes_on_after_a_bad_case_and_says_so_with_code_5(medseg, tmp_p
     (tmp_path / "pred" / "bad.nii.gz").write_text("broken")
     ended = medseg("evaluate", tmp_path / "pred", tmp_path / "ref", "--json")
     assert ended.code == 5
-    assert json.loads(ended.out)["failed"] == ["bad", "alone"]
+    said = json.loads(ended.out)
+    assert (list(said["failed"]), said["only_ref"]) == (["bad"], ["alone"])
     assert [line[:6] for line in ended.err.splitlines()] == ["error:", "error:"]
 
 
 def test_evaluate_writes_what_is_no_number_as_null(medseg, tmp_path: Path) -> None:
     pred, ref = save_cube(tmp_path / "p.nii", at=2), save_cube(tmp_path / "r.nii", at=2, label=2)
     said = json.loads(medseg("evaluate", pred, ref, "--json").out)
-    assert said["cases"]["r"]["2"]["dice"] == 0
-    assert said["cases"]["r"]["2"]["hd95_mm"] is None
+    assert said["cases"]["r"]["labels"]["2"]["dice"] == 0
+    assert said["cases"]["r"]["labels"]["2"]["hd95_mm"] is None
 
 
 @pytest.mark.parametrize(("labels", "code"), [("x", 2), ("0", 2), ("1,2", 0)])
@@ -132,3 +135,11 @@ def test_evaluate_checks_its_labels(medseg, tmp_path: Path, labels: str, code: i
 def test_evaluate_refuses_a_file_against_a_folder(medseg, tmp_path: Path) -> None:
     mask = save_cube(tmp_path / "m.nii", at=2)
     assert medseg("evaluate", mask, tmp_path).code == 3
+
+
+def test_evaluate_saves_a_table(medseg, tmp_path: Path) -> None:
+    mask = save_cube(tmp_path / "m.nii", at=2)
+    assert medseg("evaluate", mask, mask, "--csv", tmp_path / "t.csv").code == 0
+    heading, row = (tmp_path / "t.csv").read_text().splitlines()
+    assert heading.startswith("case,label,name,dice,jaccard,hd95_mm,assd_mm,nsd")
+    assert row.startswith("m,1,1,1.0,1.0,0.0,0.0,1.0")
