@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,12 @@ def lesson(name: str, image: torch.Tensor, target: torch.Tensor, subject: str = 
     labels = target.numpy()
     found = (np.argwhere(labels == n) for n in np.unique(labels) if n not in (0, IGNORE))
     return Lesson(name, image, target, subject or name, tuple(_thinned(at) for at in found))
+
+
+def with_places(one: Lesson, where: Sequence[torch.Tensor]) -> Lesson:
+    """The lesson with patches centred on these voxels, bool (Z, Y, X) each; empty ones left out."""
+    found = (np.argwhere(part.numpy()) for part in where)
+    return replace(one, places=tuple(_thinned(at) for at in found if len(at)))
 
 
 @dataclass(frozen=True, eq=False)

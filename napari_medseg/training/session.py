@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from napari_medseg.training.finetune import fine_tune, fine_tune_file
 from napari_medseg.training.train import train
 
-__all__ = ["train"]
+__all__ = ["fine_tune", "fine_tune_file", "train"]

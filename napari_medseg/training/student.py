@@ -82,6 +82,13 @@ class Student:
         self._skip()
         return math.nan
 
+    def pull_towards(self, parent: nn.Module, share: float) -> None:
+        """Move the weights this share of the way to another network's (L2-SP, decoupled)."""
+        with torch.no_grad():
+            own: list[torch.Tensor] = list(self.network.parameters())
+            theirs: list[torch.Tensor] = list(parent.parameters())
+            torch._foreach_lerp_(own, theirs, min(1.0, share))
+
     def state(self) -> dict[str, Any]:
         """All that a later run needs to go on."""
         return {

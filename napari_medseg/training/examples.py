@@ -1,0 +1,95 @@
+"""Corrected scans as lessons: only what a person vouches for is a target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_medseg.correction.record import Example
+from napari_medseg.errors import TrainingError
+from napari_medseg.preprocess.prepare import prepare, prepare_mask
+from napari_medseg.preprocess.recipe import Recipe
+from napari_medseg.training.config import IGNORE
+from napari_medseg.training.sampling import Lesson, lesson
+from napari_medseg.volume import Mask
+
+CONTEXT = 0.5  # of a patch, kept around the corrected voxels
+LARGEST = 2.5  # patches along an axis that an exam looks at: it must end in seconds on a processor
+FLAT_SLICES = 24  # likewise, slices of a 2-D network
+
+
+def lessons_of(examples: Sequence[Example], recipe: Recipe, ignore: int) -> list[Lesson]:
+    """The examples on the network's grid, cut to what was corrected and its surroundings.
+
+    Raises
+    ------
+    TrainingError
+        Nothing is corrected.
+    """
+    found = [
+        one
+        for number, example in enumerate(examples)
+        if (one := _lesson(example, recipe, ignore, f"scan {number + 1}")) is not None
+    ]
+    if not found:
+        raise TrainingError(
+            "at least one voxel must be corrected or confirmed, none is; correct a slice first"
+        )
+    return found
+
+
+def strange_values(examples: Sequence[Example], recipe: Recipe, ignore: int) -> list[int]:
+    """Mask values that a person vouches for and the model does not know."""
+    values: set[int] = set()
+    for example in examples:
+        values |= {int(v) for v in np.unique(example.mask.labels[example.confirmed])}
+    return sorted(values - set(recipe.values) - {ignore, IGNORE})
+
+
+def exam_box(one: Lesson, recipe: Recipe) -> Lesson:
+    """The lesson cut to a size that is scored in seconds, around the middle of its labels."""
+    limits = [FLAT_SLICES if tile == 1 else math.ceil(LARGEST * tile) for tile in recipe.patch]
+    known = one.target != IGNORE
+    marked = known & (one.target > 0)
+    at = (marked if bool(marked.any()) else known).nonzero().float().median(0).values
+    box = []
+    for n, limit, middle in zip(one.target.shape, limits, at.tolist(), strict=True):
+        start = min(max(0, int(middle) - limit // 2), max(0, n - limit))
+        box.append(slice(start, start + limit))
+    return replace(one, image=one.image[(slice(None), *box)], target=one.target[tuple(box)])
+
+
+def _lesson(example: Example, recipe: Recipe, ignore: int, name: str) -> Lesson | None:
+    """None if nothing in it is known."""
+    mask = Mask(_vouched(example, ignore), example.mask.geometry)
+    prepared = prepare(example.volume, recipe)
+    target = prepare_mask(mask, prepared, recipe)
+    if not bool((target != IGNORE).any()):
+        return None
+    box = _surroundings(target, recipe.patch)
+    name = example.volume.name or name
+    subject = example.subject or name
+    return lesson(name, prepared.tensor[(slice(None), *box)].clone(), target[box].clone(), subject)
+
+
+def _vouched(example: Example, ignore: int) -> npt.NDArray[np.unsignedinteger]:
+    """The labels, 255 where nobody vouches for them."""
+    labels = example.mask.labels
+    known = example.confirmed & (labels != ignore)
+    return np.where(known, labels, np.asarray(IGNORE, dtype=labels.dtype))
+
+
+def _surroundings(target: torch.Tensor, patch: Sequence[int]) -> tuple[slice, slice, slice]:
+    """The box of the known voxels, half a patch wider on each side."""
+    at = (target != IGNORE).nonzero()
+    low, high = at.min(0).values.tolist(), at.max(0).values.tolist()
+    z, y, x = (
+        slice(max(0, a - math.ceil(CONTEXT * size)), b + 1 + math.ceil(CONTEXT * size))
+        for a, b, size in zip(low, high, patch, strict=True)
+    )
+    return z, y, x

@@ -1,0 +1,99 @@
+"""Whether a fine-tuned model may replace its parent: what is held back, and the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from napari_medseg.training.config import IGNORE
+from napari_medseg.training.dataset import held_subjects
+from napari_medseg.training.sampling import Lesson
+from napari_medseg.training.validate import Exam
+
+FEWEST_SUBJECTS = 3  # below, subjects cannot be spared: slices of each are held back
+FRACTION = 0.25
+GAP = 2  # slices on either side of a held-back slab that neither teach nor examine
+
+
+@dataclass(frozen=True)
+class Held:
+    """What teaches, what examines, and in words what that is."""
+
+    train: tuple[Lesson, ...]
+    exam: tuple[Lesson, ...]
+    how: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the candidate is adopted, with the numbers that say why."""
+
+    adopted: bool
+    why: str
+
+
+def hold_back(lessons: Sequence[Lesson], seed: int = 0) -> Held:
+    """A quarter of the subjects, or of the corrected slices where there are fewer than three.
+
+    The same lessons are always split the same way; no subject is on both sides, and no slab
+    touches the slices that teach.
+    """
+    subjects = {lesson.subject for lesson in lessons}
+    if len(subjects) >= FEWEST_SUBJECTS:
+        held = held_subjects(sorted(subjects), FRACTION, seed)
+        exam = tuple(lesson for lesson in lessons if lesson.subject in held)
+        train = tuple(lesson for lesson in lessons if lesson.subject not in held)
+        return Held(train, exam, f"on {len(held)} of {len(subjects)} subjects, held back")
+    parts = [_slab(lesson) for lesson in lessons]
+    exam = tuple(part for _, part in parts if part is not None)
+    n = sum(len(_known_slices(part.target)) for part in exam)
+    how = f"on {n} corrected slice(s), held back, of scans that it learnt from"
+    return Held(tuple(train for train, _ in parts), exam, how)
+
+
+def verdict(before: Exam, after: Exam, how: str, worst_drop: float) -> Verdict:
+    """Adopted if the mean Dice rises and no label loses more than `worst_drop`."""
+    scored = [name for name, score in before.dice.items() if not math.isnan(score)]
+    if not scored:
+        return Verdict(
+            False, "nothing corrected could be held back to check it; correct two more slices"
+        )
+    numbers = f"mean Dice {before.mean:.4f} before, {after.mean:.4f} after, {how}"
+    worst = min(scored, key=lambda name: _change(before, after, name))
+    drop = -_change(before, after, worst)
+    if not after.mean > before.mean:
+        return Verdict(False, f"not better: {numbers}")
+    if not drop <= worst_drop:
+        return Verdict(False, f"{worst} lost {drop:.4f} (at most {worst_drop} allowed): {numbers}")
+    return Verdict(True, f"better: {numbers}")
+
+
+def _change(before: Exam, after: Exam, name: str) -> float:
+    change = after.dice[name] - before.dice[name]
+    return -math.inf if math.isnan(change) else change
+
+
+def _slab(lesson: Lesson) -> tuple[Lesson, Lesson | None]:
+    """The lesson without the middle quarter of its corrected slices, and with these alone."""
+    known = _known_slices(lesson.target)
+    if len(known) < 2:
+        return lesson, None
+    size = max(1, round(FRACTION * len(known)))
+    start = (len(known) - size) // 2
+    low, high = known[start], known[start + size - 1]
+    gap = GAP if len(known) - size > 2 * GAP else 0  # a few single slices lie apart anyway
+    train, exam = lesson.target.clone(), torch.full_like(lesson.target, IGNORE)
+    exam[low : high + 1] = lesson.target[low : high + 1]
+    train[max(0, low - gap) : high + 1 + gap] = IGNORE
+    return replace(lesson, target=train), replace(lesson, target=exam)
+
+
+def _known_slices(target: torch.Tensor) -> list[int]:
+    """Z of the slices in which something is known, those that hold a label if any do."""
+    known = target != IGNORE
+    labelled = (known & (target > 0)).flatten(1).any(1)
+    chosen = labelled if bool(labelled.any()) else known.flatten(1).any(1)
+    return [int(z) for z in chosen.nonzero().flatten()]
