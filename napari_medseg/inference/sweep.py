@@ -90,7 +90,7 @@ class Sweep:
         source = needed(self.maps, box)
         canvas = Canvas(self.tiling, source, axis, self.n_outputs, store)
         pending = np.ones(len(self.maps[axis].lower), dtype=np.bool_)
-        for origin in self.tiling.outward(source, axis, self._plane()):
+        for origin in self.tiling.outward(source, axis, self._viewed_planes()):
             canvas.add(origin, forward(cut(self.tensor, origin, self.tiling.tile)))
             yield None
             for start, stop in runs(
@@ -110,8 +110,11 @@ class Sweep:
         return result.write(box, canvas.read(planes.start, planes.stop), local)
 
     def _ready(self, canvas: Canvas, pending: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Planes of the scan that can be written; none before the viewed one can."""
         along, done = self.maps[self.view.axis], canvas.done
-        return np.asarray(pending & done[along.lower] & done[along.upper])
+        ready = np.asarray(pending & done[along.lower] & done[along.upper])
+        waits = pending[self.view.index] and not ready[self.view.index]
+        return np.zeros_like(ready) if waits else ready
 
     def _needed_planes(self, pending: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         along = self.maps[self.view.axis]
@@ -119,9 +122,8 @@ class Sweep:
         planes[along.lower[pending]] = planes[along.upper[pending]] = True
         return planes
 
-    def _plane(self) -> float:
-        along = self.maps[self.view.axis]
-        return float(along.lower[self.view.index] + along.weight[self.view.index])
+    def _viewed_planes(self) -> slice:
+        return self.maps[self.view.axis].planes(slice(self.view.index, self.view.index + 1))
 
     def _depth(self, box: Box) -> int:
         """Planes of the scan that are written in one go."""

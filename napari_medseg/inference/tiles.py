@@ -68,13 +68,13 @@ class Tiling:
         ]
         return list(itertools.product(*rows))  # type: ignore[arg-type]
 
-    def outward(self, box: Box, axis: int, plane: float) -> list[Extent]:
-        """Origins of the tiles in the box: those on the plane first, then by distance from it."""
+    def outward(self, box: Box, axis: int, planes: slice) -> list[Extent]:
+        """Origins of the tiles in the box: those on the planes first, then by distance."""
         tile = self.tile[axis]
 
         def distance(origin: Extent) -> tuple[float, float]:
-            gap = max(origin[axis] - plane, plane - (origin[axis] + tile - 1), 0.0)
-            return gap, abs(origin[axis] + (tile - 1) / 2 - plane)
+            gap = max(origin[axis] - planes.stop + 1, planes.start - (origin[axis] + tile - 1), 0)
+            return gap, abs(origin[axis] + (tile - 1) / 2 - planes.start)
 
         return sorted(self.touching(box), key=distance)
 

@@ -1,0 +1,67 @@
+"""From the network's grid to the scan's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from napari_medseg.inference.regrid import AxisMap, axis_maps, labels_at, softmax_at, winners
+from napari_medseg.preprocess.prepare import resized
+from napari_medseg.volume import Geometry
+
+SHAPES = [((5, 6, 7), (9, 6, 15)), ((8, 9, 10), (5, 4, 10)), ((1, 6, 7), (4, 12, 3))]
+
+
+def smooth_logits(shape: tuple[int, int, int], n_outputs: int = 5) -> torch.Tensor:
+    torch.manual_seed(0)
+    return F.avg_pool3d(torch.randn(n_outputs, *shape), (1, 3, 3), stride=1, padding=(0, 1, 1))
+
+
+def full_interpolation(logits: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    return F.interpolate(logits[None], size=list(shape), mode="trilinear")[0]
+
+
+@pytest.mark.parametrize(("low", "high"), SHAPES)
+def test_labels_are_those_of_interpolating_every_logit(
+    low: tuple[int, int, int], high: tuple[int, int, int]
+) -> None:
+    logits, own = smooth_logits(low), Geometry.from_spacing(high, (2.0, 1.0, 0.7))
+    maps = axis_maps(own, resized(own, low))
+    expected = full_interpolation(logits, high).argmax(dim=0)
+    assert torch.equal(labels_at(logits, maps).long(), expected)
+
+
+def test_softmax_is_that_of_the_interpolated_logits() -> None:
+    logits, own = smooth_logits((5, 6, 7)), Geometry.from_spacing((9, 6, 15))
+    maps = axis_maps(own, resized(own, (5, 6, 7)))
+    expected = full_interpolation(logits, (9, 6, 15)).softmax(dim=0)
+    torch.testing.assert_close(softmax_at(logits, maps).float(), expected, atol=1e-3, rtol=0)
+
+
+def test_a_rotated_grid_maps_onto_itself_without_interpolation() -> None:
+    turn = np.deg2rad(17)
+    affine = np.eye(4)
+    affine[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    affine[:3, 3] = -231.7, 88.1, -1204.3
+    own = Geometry((300, 512, 512), affine @ np.diag([0.71, 0.71, 1.3, 1.0]))
+    assert all(one.copies for one in axis_maps(own, own))
+
+
+def test_margins_shift_the_planes() -> None:
+    own = Geometry.from_spacing((3, 4, 5))
+    maps = axis_maps(own, own, (2, 0, 7))
+    assert [int(one.lower[0]) for one in maps] == [2, 0, 7]
+    assert all(one.copies for one in maps)
+
+
+def test_points_beyond_the_ends_take_the_last_plane() -> None:
+    one = AxisMap.through(np.array([-0.5, 0.25, 3.4]), 4)
+    assert one.lower.tolist() == [0, 0, 3]
+    assert one.upper.tolist() == [0, 1, 3]
+    assert one.weight.tolist() == [0.0, 0.25, 0.0]
+
+
+def test_the_first_of_equal_logits_wins() -> None:
+    assert winners(torch.tensor([[1.0, 0.0, 2.0], [1.0, 3.0, 2.0]])).tolist() == [0, 1, 0]
