@@ -32,6 +32,11 @@ class CaseFiles:
     def log(self) -> Path:
         return self.folder / f"{self.key}.db"
 
+    def log_is_empty(self) -> bool:
+        """Whether there is no log, or nothing in it nor in its write-ahead file."""
+        parts = self.log, Path(f"{self.log}-wal")
+        return not any(part.exists() and part.stat().st_size for part in parts)
+
     @property
     def scan(self) -> Path:
         return self.folder / f"{self.key}.scan.gz"

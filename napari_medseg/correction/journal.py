@@ -58,7 +58,7 @@ class Journal:
         self.acknowledged = 0
         self._files, self._seq, self._whole, self._report = files, after, whole, report
         self._tickets = 0
-        self._since_state = STATE_EVERY  # the first thing in a journal is a state
+        self._since_state = STATE_EVERY  # the first step brings a whole state
         self._waiting: deque[tuple[int, Step | None]] = deque()
         self._side_work: Iterator[None] | None = None
         self._changed = threading.Condition()
@@ -81,16 +81,19 @@ class Journal:
     def append(self, step: Step | None) -> int:
         """Put a step in the queue, or None for the case as a whole; returns its ticket at once."""
         with self._changed:
-            if self._since_state >= STATE_EVERY or len(self._waiting) >= QUEUE_LENGTH:
-                step = None
-            if step is None:
+            if len(self._waiting) >= QUEUE_LENGTH:
                 self._waiting.clear()  # the whole holds them all
-                self._since_state = 0
-            self._since_state += 1
-            self._tickets += 1
-            self._waiting.append((self._tickets, step))
+                step = None
+            self._put(step)
+            if step is not None and self._since_state >= STATE_EVERY:
+                self._put(None)
             self._changed.notify_all()
             return self._tickets
+
+    def _put(self, step: Step | None) -> None:
+        self._since_state = 0 if step is None else self._since_state + 1
+        self._tickets += 1
+        self._waiting.append((self._tickets, step))
 
     def beside(self, work: Iterator[None]) -> None:
         """Long work in small parts, for when nothing waits; replaces what is not done yet."""
@@ -183,7 +186,7 @@ class Journal:
         if step is None:
             save(self._whole(), self._files.state(seq))
             self._log.append(Entry(seq, "state", {}, b""))
-            self._log.prune(self._files.drop_old_states())
+            self._log.prune(self._files.drop_old_states())  # the older one's steps stay
         else:
             self._log.append(Entry(seq, *encode(step)))
         self._seq = seq

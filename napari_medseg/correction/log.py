@@ -90,7 +90,18 @@ class Log:
 
 def is_locked(error: BaseException) -> bool:
     """Whether another process has the file."""
-    return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the disk or another process is the cause, not the file itself."""
+    passing = sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY
+    return is_locked(error) or _code(error) in (*passing, sqlite3.SQLITE_PERM)
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's primary code; 0 for an error that has none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _crc(seq: int, kind: str, header: str, payload: bytes) -> int:

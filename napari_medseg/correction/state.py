@@ -11,12 +11,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
-from isal.igzip_lib import IsalError
 
 from napari_medseg.correction.record import Box, Correction, Labels
 from napari_medseg.correction.tracker import NO_MARKS, Marks, Tracker
@@ -32,7 +31,7 @@ DAMAGE: tuple[type[BaseException], ...] = (  # what reading changed bytes can en
     LookupError,
     TypeError,
     MemoryError,
-    IsalError,
+    cast(type[Exception], isal_zlib.error),
 )
 
 

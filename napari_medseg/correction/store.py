@@ -15,7 +15,7 @@ from isal import isal_zlib
 
 from napari_medseg.correction.files import CaseFiles, keep_scan, read_scan
 from napari_medseg.correction.journal import Journal
-from napari_medseg.correction.log import Entry, Log, is_locked
+from napari_medseg.correction.log import Entry, Log, is_locked, is_passing
 from napari_medseg.correction.record import Example, Source
 from napari_medseg.correction.state import DamagedError, State, apply, load, save
 from napari_medseg.volume import Mask, Volume
@@ -69,10 +69,12 @@ class Store:
         base = blank if state is None else state
         if base is None:
             return Recovered(None)
-        if files.log.exists():
+        if files.log_is_empty():
+            damaged |= state is not None  # a log is begun before the first state
+        else:
             try:
                 base, seq, cut = _replay(files, base, seq)
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
                 warning = _ELSEWHERE if is_locked(error) else _UNREADABLE.format(error)
                 return Recovered(state, seq, warning, writable=False)
             damaged |= cut
@@ -161,9 +163,11 @@ def _replay(files: CaseFiles, state: State, seq: int) -> tuple[State, int, bool]
                 if _misses(entry, seq):
                     return state, seq, True
                 state, seq = apply(state, entry.kind, entry.header, entry.payload), entry.seq
-    except sqlite3.OperationalError:
-        raise
-    except (sqlite3.DatabaseError, DamagedError):
+    except sqlite3.DatabaseError as error:
+        if is_passing(error):
+            raise
+        return state, seq, True
+    except (DamagedError, TypeError, ValueError):
         return state, seq, True
     return state, seq, False
 
@@ -174,7 +178,9 @@ def _repair(files: CaseFiles, state: State, seq: int) -> int:
         files.make_folder()
         save(state, files.state(seq + REPAIRED))
         files.set_aside(below=seq + REPAIRED)
-    except OSError:
+        with closing(Log(files.log)) as log:
+            log.append(Entry(seq + REPAIRED, "state", {}, b""))
+    except (OSError, sqlite3.Error):
         return seq  # the damaged record stays; the next opening tries again
     return seq + REPAIRED
 

@@ -58,9 +58,9 @@ class Recorder:
         """Put a step on its way to disk; what a prediction wrote goes with it, once it is done."""
         if self._journal is None:
             return
-        whole = self._model_wrote and not predicting
-        self._journal.append(None if whole else step)
-        self._model_wrote &= not whole
+        self._journal.append(step)
+        if self._model_wrote and not predicting:
+            self.keep_whole(case)
         if not self._scan_asked:
             self._scan_asked = True
             if (work := self.store.keep_scan(case.key, case.volume)) is not None:
