@@ -30,7 +30,7 @@ def mask_on(mask: Mask, geometry: Geometry) -> Mask:
     turn = _turn(mask.geometry, geometry)
     if turn is None or not turn.target.same_grid(geometry, tolerance_mm):
         raise GridError(
-            f"a mask must lie on its scan's grid of {geometry}, "
+            f"a mask must lie on its scan's grid, {_short(geometry)}, "
             f"got {_difference(mask.geometry, geometry)}; resample one first"
         )
     labels = np.ascontiguousarray(turn.apply(mask.labels))
@@ -68,6 +68,11 @@ def _to_source(axes_xyz: list[int], flips_xyz: list[bool], source: Geometry) -> 
 def _difference(got: Geometry, want: Geometry) -> str:
     """The other grid, or how far off it is where shape and spacing agree."""
     if got.shape != want.shape or not np.allclose(got.spacing_mm, want.spacing_mm, rtol=0.01):
-        return str(got)
+        return _short(got)
     off_mm = np.abs(got.corners_mm() - want.corners_mm()).max()
     return f"one up to {off_mm:.2f} mm away from it ({got.axcodes})"
+
+
+def _short(geometry: Geometry) -> str:
+    spacing = ", ".join(f"{mm:.3g}" for mm in geometry.spacing_mm)
+    return f"{geometry.shape} of ({spacing}) mm"
