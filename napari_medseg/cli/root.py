@@ -79,8 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 prog_name="medseg",
                 standalone_mode=False,
             )
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return STOPPED
+    except typer.Abort as aborted:  # typer's word for the end of a file, which no one here types
+        raise aborted.__cause__ or aborted from None
     except TyperException as error:
         return _refused_usage(error)
     except (MedsegError, OSError, MemoryError) as error:

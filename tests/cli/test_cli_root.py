@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import typer
@@ -26,14 +29,17 @@ COMMANDS = (
 )
 
 
-def offer(monkeypatch, error: BaseException) -> None:
-    """A command `fail` that ends in this error."""
+def offer(monkeypatch, end: BaseException | Callable[[], None]) -> None:
+    """A command `fail` that ends in this error, or does this."""
     broken = typer.Typer()
     broken.callback()(lambda: None)
 
     @broken.command()
     def fail() -> None:
-        raise error
+        if callable(end):
+            end()
+        else:
+            raise end
 
     monkeypatch.setattr(root, "app", broken)
 
@@ -106,6 +112,13 @@ def test_each_error_has_its_code_and_at_most_one_short_line(
     lines = ended.err.splitlines()
     assert len(lines) == (code != 130)
     assert all(line.startswith("error: ") and len(line) <= LONGEST_LINE for line in lines)
+
+
+def test_a_clusters_polite_stop_is_the_same_as_ctrl_c(medseg, monkeypatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    offer(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert medseg("fail") == (130, "", "")
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize("words", [["--debug", "fail"], ["fail", "--debug"]])

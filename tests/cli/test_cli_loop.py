@@ -1,0 +1,189 @@
+"""The whole loop through the real command: train, segment, evaluate, fine-tune."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_medseg import io
+from napari_medseg.volume import Geometry, Mask, Volume
+
+GRID = Geometry.from_spacing((16, 16, 16), (1.0, 1.0, 1.0))
+QUICK = {
+    "features": [4, 8],
+    "patch": [16, 16, 16],
+    "batch": 2,
+    "convs_per_stage": 1,
+    "learning_rate": 0.02,
+    "augmentation": 0.0,
+    "validations": 1,
+    "threads": 1,
+    "normalise": "z-score",
+    "ema": 0.0,
+}
+
+
+def save_case(folder: Path, name: str, seed: int) -> None:
+    """A bright cube of 6 mm somewhere in noise, and its mask."""
+    random = np.random.default_rng(seed)
+    labels = np.zeros(GRID.shape, np.uint8)
+    z, y, x = random.integers(2, 8, 3)
+    labels[z : z + 6, y : y + 6, x : x + 6] = 1
+    image = (random.normal(0, 5, GRID.shape) + 100.0 * labels).astype(np.float32)
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    io.write_volume(Volume(image, GRID), folder / "images" / f"{name}.nii.gz")
+    io.write_mask(Mask(labels, GRID), folder / "labels" / f"{name}.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six cases; `case5` is held back by the list beside them."""
+    folder = tmp_path_factory.mktemp("cases")
+    for number in range(6):
+        save_case(folder, f"case{number}", number)
+    (folder / "held.txt").write_text("# one held back\ncase5\n")
+    (folder / "quick.json").write_text(json.dumps(QUICK))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(cases: Path) -> tuple[Path, dict[str, object]]:
+    """A model of the cases and what its training said, by the command in a process of its own."""
+    model = cases / "model.safetensors"
+    words = ["train", cases, model, "--epochs", 15, "--config", cases / "quick.json"]
+    done = run(*words, "--validation", cases / "held.txt", "--json")
+    assert done.returncode == 0, done.stderr
+    return model, json.loads(done.stdout)
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, as a script would run it."""
+    command = [sys.executable, "-m", "napari_medseg.cli", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_train_gives_one_json_document_with_the_dice_of_each_label(trained) -> None:
+    model, said = trained
+    assert model.exists()
+    assert said["path"] == str(model)
+    assert set(said["dice"]) == {"label 1"}
+    assert 0.5 < said["dice"]["label 1"] <= 1
+    assert said["cases"] == 5
+
+
+def test_segment_then_evaluate_finds_the_cube(medseg, trained, cases: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.nrrd"
+    image, truth = (cases / part / "case5.nii.gz" for part in ("images", "labels"))
+    said = json.loads(medseg("segment", image, mask, "--model", trained[0], "--json").out)
+    label = said["labels"]["label 1"]
+    assert label["volume_ml"] == pytest.approx(label["voxels"] / 1000)
+    assert said["device"] == "cpu"
+    assert said["seconds"] > 0
+    scores = json.loads(medseg("evaluate", mask, truth, "--json").out)
+    assert scores["cases"]["case5"]["labels"]["1"]["dice"] > 0.5
+
+
+def test_segment_keeps_the_probabilities(medseg, trained, cases: Path, tmp_path: Path) -> None:
+    image, soft = cases / "images" / "case5.nii.gz", tmp_path / "soft.nii.gz"
+    words = ["segment", image, tmp_path / "m.nii.gz", "--model", trained[0], "--softmax", soft]
+    assert medseg(*words).code == 0
+    shares = io.read(soft).array
+    assert shares.shape == (2, *GRID.shape)
+    assert np.allclose(shares.sum(axis=0), 1, atol=0.01)
+
+
+def test_segment_asks_which_channel(medseg, trained, cases: Path, tmp_path: Path) -> None:
+    volume = io.read(cases / "images" / "case5.nii.gz")
+    both = Volume(np.stack([volume.array * 0, volume.array]), GRID)
+    io.write_volume(both, tmp_path / "both.nii.gz")
+    words = ["segment", tmp_path / "both.nii.gz", tmp_path / "m.nii.gz", "--model", trained[0]]
+    refused = medseg(*words)
+    assert refused.code == 3
+    assert "--channel 0 to 1" in refused.err
+    assert medseg(*words, "--channel", 1).code == 0
+    assert medseg(*words, "--channel", 2).code == 3
+
+
+def test_finetune_tells_before_and_after_and_leaves_the_model_to_use(
+    medseg, trained, cases: Path, tmp_path: Path
+) -> None:
+    out, candidate = tmp_path / "next.safetensors", tmp_path / "candidate.safetensors"
+    words = ["finetune", trained[0], cases, out, "--steps", 4, "--candidate", candidate]
+    ended = medseg(*words, "--set", "threads=1", "--json")
+    assert ended.code == 0, ended.err
+    said = json.loads(ended.out)
+    assert {"before", "after", "adopted", "why", "seconds"} <= set(said)
+    assert set(said["before"]) == set(said["after"]) == {"label 1"}
+    assert said["why"]
+    expected = candidate if said["adopted"] else trained[0]
+    assert out.read_bytes() == expected.read_bytes()
+
+
+def test_models_lists_shows_and_verifies_what_was_trained(medseg, trained) -> None:
+    (listed,) = json.loads(medseg("models", "list", trained[0].parent, "--json").out)["models"]
+    shown = json.loads(medseg("models", "show", trained[0], "--json").out)
+    assert listed["version"] == shown["version"] == trained[1]["version"]
+    assert shown["recipe"]["labels"][0]["name"] == "label 1"
+    assert shown["lineage"]["how"] == "train"
+    assert json.loads(medseg("models", "verify", trained[0], "--json").out)["ok"] is True
+
+
+def test_a_model_with_one_changed_byte_is_refused(medseg, trained, tmp_path: Path) -> None:
+    data = bytearray(trained[0].read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "bad.safetensors").write_bytes(data)
+    ended = medseg("models", "verify", tmp_path / "bad.safetensors")
+    assert (ended.code, ended.out) == (4, "")
+    assert ended.err.startswith("error: bad.safetensors: ")
+
+
+def test_what_is_no_model_is_refused_before_the_scan_is_read(medseg, tmp_path: Path) -> None:
+    (tmp_path / "m.safetensors").write_text("hello")
+    words = ["segment", tmp_path / "no.nii", tmp_path / "o.nii", "--model"]
+    assert medseg(*words, tmp_path / "m.safetensors").code == 4
+    assert medseg(*words, tmp_path / "none.safetensors").code == 4
+
+
+def test_a_dataset_without_pairs_is_refused(medseg, tmp_path: Path) -> None:
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    ended = medseg("train", tmp_path, tmp_path / "m.safetensors")
+    assert ended.code == 3
+    assert ended.err.startswith(f"error: {tmp_path.name}: ")
+
+
+def test_a_bound_of_a_setting_is_kept(medseg, cases: Path, tmp_path: Path) -> None:
+    ended = medseg("train", cases, tmp_path / "m.safetensors", "--set", "foreground=2")
+    assert ended.code == 3
+    assert ended.err.startswith("error: foreground: ")
+
+
+def test_stopping_a_training_leaves_nothing_behind(cases: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    command = [sys.executable, "-m", "napari_medseg.cli", "train", cases, out, "--minutes", "5"]
+    command += ["--config", cases / "quick.json", "--set", "validations=1000"]
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stderr is not None
+    for line in process.stderr:  # the first scores: it is in the middle of its work
+        if line.startswith("step"):
+            break
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out_text, _ = process.communicate(timeout=60)
+    assert (process.returncode, out_text) == (130, "")
+    assert list(tmp_path.iterdir()) == []
