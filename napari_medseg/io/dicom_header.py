@@ -53,6 +53,7 @@ PLAIN_SYNTAXES = (
     ExplicitVRBigEndian,
     DeflatedExplicitVRLittleEndian,
 )
+MOST_DEFLATED_BYTES = 1 << 28
 DEFER_BYTES = 1 << 16
 DAMAGE = (InvalidDicomError, BytesLengthException, RecursionError)
 
@@ -124,7 +125,8 @@ def _check_deflated(path: Path) -> None:
         inflate, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
         while not inflate.eof and (packed := inflate.unconsumed_tail or stream.read(1 << 20)):
             size += len(inflate.decompress(packed, guard.CHUNK_BYTES))
-            guard.check_size(path, size, 1 << 28)
+            if size > MOST_DEFLATED_BYTES:
+                raise ReadError("must unpack to one picture, got endless data", path.name)
 
 
 def read_header(path: Path) -> Header:

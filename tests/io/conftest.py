@@ -53,9 +53,9 @@ def slice_of(pixels: npt.NDArray[np.int16], **tags: object) -> FileDataset:
     dataset.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     dataset.PixelData = pixels.astype("<i2").tobytes()
     for name, value in tags.items():
-        if value is None:
+        if value is None and name in dataset:
             delattr(dataset, name)
-        else:
+        elif value is not None:
             setattr(dataset, name, value)
     return dataset
 
