@@ -82,12 +82,11 @@ def _channels(volume: Volume, card: ModelCard, channel: int | None) -> Volume:
 
 def _predict(volume: Volume, card: ModelCard, device: str, softmax: bool, report: Report) -> Any:
     from napari_medseg.inference.config import PredictConfig
-    from napari_medseg.inference.predict import predict
-    from napari_medseg.models.checkpoint import load
+    from napari_medseg.inference.predict import predict_with
 
     config = PredictConfig(device=device, keep_softmax=softmax)
     with about(volume.name):
-        return report.follow(predict(volume, load(card.path), config), volume.name)
+        return report.follow(predict_with(volume, card.path, config), volume.name)
 
 
 def _labels(mask: Mask, card: ModelCard) -> dict[str, dict[str, Any]]:

@@ -53,7 +53,12 @@ def predict(
     """
     started = time.monotonic()
     yield Progress(0, 0, "Preparing the scan")
-    prepared = prepare(volume, segmenter.recipe)
+    if config.keep_softmax:
+        _check_room_for_softmax(volume, segmenter.recipe.n_outputs)
+    try:
+        prepared = prepare(volume, segmenter.recipe)
+    except MemoryError as error:
+        raise _no_memory() from error
     ways = list(devices.attempts(devices.choose(config.device), *_tile(segmenter)))
     while True:
         way = ways.pop(0)
@@ -129,6 +134,17 @@ def _budget(config: PredictConfig) -> float:
     return SHARE_OF_FREE * devices.free_bytes(torch.device("cpu"))
 
 
+def _check_room_for_softmax(volume: Volume, n_outputs: int) -> None:
+    wanted = 2 * n_outputs * math.prod(volume.geometry.shape)  # float16
+    free = devices.free_bytes(torch.device("cpu"))
+    if wanted > SHARE_OF_FREE * free:
+        raise InputError(
+            f"probabilities must fit in half of the free memory, they take {wanted / GB:.1f} GB "
+            f"of {free / GB:.1f} GB; segment without them",
+            volume.name,
+        )
+
+
 def _ways_left(error: Exception, failed: Attempt, ways: list[Attempt]) -> list[Attempt]:
     """What is still worth trying after a failure; raises where nothing is."""
     memory = devices.is_out_of_memory(error)
@@ -136,12 +152,16 @@ def _ways_left(error: Exception, failed: Attempt, ways: list[Attempt]) -> list[A
         raise error  # a bug, not a lack
     left = ways if memory else [way for way in ways if way.device.type == "cpu"]
     if not left:
-        free = devices.free_bytes(torch.device("cpu")) / GB
-        raise InputError(
-            f"predicting must fit in memory, {free:.1f} GB are free; close other programs "
-            "or choose a smaller model"
-        ) from error
+        raise _no_memory() from error
     return left
+
+
+def _no_memory() -> InputError:
+    free = devices.free_bytes(torch.device("cpu")) / GB
+    return InputError(
+        f"predicting must fit in memory, {free:.1f} GB are free; close other programs "
+        "or choose a smaller model"
+    )
 
 
 def _reason(error: Exception, failed: Attempt) -> str:

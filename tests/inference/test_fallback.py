@@ -57,6 +57,16 @@ def test_a_lack_of_memory_to_the_end_is_refused_with_what_to_do(
         finish(predict(random_scan((8, 8, 8)), segmenter_of(Greedy(0)), CONFIG_CPU))
 
 
+def test_probabilities_too_large_for_the_memory_are_refused_at_once(
+    echo: Echo, segmenter_of: MakeSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "free_bytes", lambda _: 6000)  # needed: 3 x 1024 x 2 bytes
+    job = predict(random_scan((4, 16, 16)), segmenter_of(echo), PredictConfig(keep_softmax=True))
+    with pytest.raises(InputError, match="segment without them"):
+        finish(job)
+    assert not echo.seen
+
+
 @pytest.fixture
 def failing_gpu(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
     """A GPU that raises the first of these errors at each tile."""
