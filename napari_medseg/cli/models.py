@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_medseg.cli.options import AsJson
-from napari_medseg.cli.paths import find_model, models_in, shipped_models
+from napari_medseg.cli.paths import find_model, models_in
 from napari_medseg.cli.report import Report
 from napari_medseg.errors import ModelError
 
@@ -91,8 +91,9 @@ def verify(model: ModelArgument, as_json: AsJson = False) -> None:
 
 def _folders(folders: list[Path] | None) -> list[Path]:
     if not folders:
-        shipped = shipped_models()
-        return [shipped] if shipped is not None else []
+        from napari_medseg.workbench.shelf import bundled_models
+
+        return [bundled_models()]
     for folder in folders:
         if not folder.is_dir():
             raise ModelError("a folder of models must exist; name another", str(folder))

@@ -31,17 +31,16 @@ def open_(
     for scan in scans or ():
         if not scan.exists():
             raise ReadError("a scan must exist; check the path", str(scan))
-    card_path = find_model(model) if model is not None else None
+    path = find_model(model) if model is not None else None
     import napari
 
-    from napari_medseg.models.card import read_card
-    from napari_medseg.widgets.attach import open_all_docks, workbench_of
+    from napari_medseg.widgets.attach import PLUGIN, new_viewer, open_all_docks, workbench_of
 
-    card = read_card(card_path) if card_path is not None else None
-    viewer = napari.Viewer(title="medseg")
+    viewer = new_viewer(title="napari-medseg")
     open_all_docks(viewer)
-    if card is not None:
-        workbench_of(viewer).adopt(card)
+    if path is not None:
+        bench = workbench_of(viewer)
+        bench.adopt(bench.add_model(path))
     for scan in scans or ():
-        viewer.open(scan, plugin="napari-medseg")
+        viewer.open(scan, plugin=PLUGIN)
     napari.run()

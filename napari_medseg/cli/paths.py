@@ -42,32 +42,27 @@ def _check_takes_files(folder: Path, name: str) -> None:
         ) from error
 
 
-def shipped_models() -> Path | None:
-    """The folder of models that come with the package: beside it in a checkout, else inside."""
-    package = Path(__file__).parents[1]
-    folders = (package / "sample_data" / "models", package.parent / "sample_data" / "models")
-    return next((folder for folder in folders if folder.is_dir()), None)
-
-
 def models_in(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.name.endswith(MODEL_ENDING))
+    """The checkpoints of a folder and those within, by name."""
+    return sorted(folder.rglob(f"*{MODEL_ENDING}"))
 
 
 def find_model(text: str) -> Path:
-    """A path, or the name of a model that comes with the package ("hippocampus").
+    """A path, or the name of a model that comes with the plugin ("hippocampus").
 
     Raises
     ------
     ModelError
         There is neither.
     """
+    from napari_medseg.workbench.shelf import bundled_models
+
     path = Path(text)
     if path.exists():
         return path
-    folder = shipped_models()
-    if folder is not None and path.parent == Path():
-        shipped = folder / f"{text.removesuffix(MODEL_ENDING)}{MODEL_ENDING}"
-        if shipped.exists():
-            return shipped
-    raise ModelError("a model must be a file or a shipped name; see 'medseg models list'", text)
+    wanted = text.removesuffix(MODEL_ENDING)
+    shipped = (one for one in models_in(bundled_models()) if one.stem == wanted)
+    found = next(shipped, None)
+    if found is None:
+        raise ModelError("a model must be a file or a shipped name; see 'medseg models list'", text)
+    return found

@@ -9,6 +9,7 @@ import pytest
 from napari_medseg.cli import paths
 from napari_medseg.cli.paths import check_output, find_model
 from napari_medseg.errors import ModelError, WriteError
+from napari_medseg.workbench import shelf
 
 
 def test_a_good_output_is_left_alone(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_a_folder_that_takes_no_files_is_refused(tmp_path: Path, monkeypatch) ->
 
 def test_a_shipped_model_goes_by_its_name(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "liver.safetensors").touch()
-    monkeypatch.setattr(paths, "shipped_models", lambda: tmp_path)
+    monkeypatch.setattr(shelf, "bundled_models", lambda: tmp_path)
     assert find_model("liver") == tmp_path / "liver.safetensors"
     with pytest.raises(ModelError, match="medseg models list"):
         find_model("spleen")
