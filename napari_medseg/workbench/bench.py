@@ -76,7 +76,7 @@ class Workbench:
         self._warnings: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._shelf = Shelf(self._data / "models", self._warnings.put, bundled)
         self._recorder = Recorder(Store(self._data / "cases"), self._warnings.put)
-        self._predictor, self._tutor = Predictor(), Tutor(self._recorder.store)
+        self._predictor, self._tutor = Predictor(), Tutor(self._recorder.settled)
         self.case: Case | None = None
         self.segmenter: ModelCard | None = self._shelf.chosen()
 
@@ -84,7 +84,7 @@ class Workbench:
 
     @property
     def models(self) -> list[ModelCard]:
-        """Every model at hand, versions of one model together, the oldest first."""
+        """Every model at hand: bundled, added by the user, then versions, the oldest first."""
         return list(self._shelf.cards)
 
     def versions(self) -> list[ModelCard]:
@@ -96,9 +96,9 @@ class Workbench:
         self.segmenter = card
         self._shelf.choose(card)
         if self.case is not None:
-            self.case.family = self._shelf.root(card)
+            if not self.case.tracker.touched:
+                self.case.family = self._family()
             self._rename(merged(self.case.names, card.recipe.labels))
-            self._recorder.keep_whole(self.case)
         self.segmenter_adopted.emit(card)
 
     def add_model(self, path: Path) -> ModelCard:
@@ -135,8 +135,6 @@ class Workbench:
             )
         self.close_case()
         case = self.case = self._recovered(volume, mask, anonymous(subject))
-        if mask is not None:
-            self._write(BoxDone((0, 0, 0), mask.labels))
         self.case_opened.emit(case)
         if case.tracker.touched:
             self.warned.emit(
@@ -156,8 +154,11 @@ class Workbench:
         state = recovered.state or blank
         names = merged(state.names, names)
         tracker = tracker_of(state, names)
-        case = Case(canonical, turn, tracker, names, subject or key, key, self._family())
+        family = state.family if tracker.touched else self._family()
+        case = Case(canonical, turn, tracker, names, subject or key, key, family)
         self._recorder.start(case, recovered)
+        if mask is not None and tracker.receive(*case.canonical(BoxDone((0, 0, 0), mask.labels))):
+            self._recorder.model_wrote()
         return case
 
     def close_case(self) -> None:
@@ -243,7 +244,9 @@ class Workbench:
         """The job that segments the open case; give each event that it yields to `receive`."""
         case, card = self._open_case(), self._segmenter()
         self.commit()
-        return self._predictor.predict(case, card, config)
+        job = self._predictor.predict(case, card, config)
+        case.family = self._family()  # its labels are this model's from now on
+        return job
 
     def receive(self, event: object) -> None:
         """Take what a prediction gives: boxes, on the scan's own grid; all else is let pass.
@@ -266,7 +269,12 @@ class Workbench:
         """The job that teaches a copy of the model in use what was corrected."""
         card, own = self._segmenter(), self._own()
         self._tutor.refuse_second()
-        if not own and not self._recorder.store.corrected():
+        if not own and self.case is not None and self.case.tracker.touched:
+            raise InputError(
+                "this scan was corrected with another model; segment it with the one in use, "
+                "or go back to the other"
+            )
+        if not own and not self._recorder.settled().corrected():
             raise InputError(NO_TEACHER)
         try:
             out = self._shelf.next_path(card)
@@ -275,11 +283,12 @@ class Workbench:
         return self._tutor.teach(card, own, self._kept(), config, out)
 
     def _own(self) -> list[Example]:
-        """The open case, if it is corrected."""
+        """The open case, if it is corrected and its labels are those of the model in use."""
         if self.case is None:
             return []
         self.commit()
-        return [self.case.example()] if self.case.tracker.touched else []
+        teaches = self.case.tracker.touched and self.case.family == self._family()
+        return [self.case.example()] if teaches else []
 
     def _kept(self) -> Iterator[Example]:
         """The other cases that teach the model in use."""

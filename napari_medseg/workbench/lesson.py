@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,16 @@ TEACHING_SHARE = 0.25  # of the free memory, for the scans of all corrected case
 
 
 class Tutor:
-    """Runs one fine-tune at a time, on the open case and on those in the store."""
+    """Runs one fine-tune at a time, on the open case and on those in the store.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    Parameters
+    ----------
+    settled
+        Gives the store, once all closed cases are in it; called on the job's thread.
+    """
+
+    def __init__(self, settled: Callable[[], Store]) -> None:
+        self._settled = settled
         self._child = Child()
         self.running = False
 
@@ -40,8 +46,9 @@ class Tutor:
         As many as fit into a share of the free memory; `but` is the case that is open.
         """
         room = psutil.virtual_memory().available * TEACHING_SHARE
-        for key in self._store.corrected():
-            if key == but or (example := self._store.example(key, family)) is None:
+        store = self._settled()
+        for key in store.corrected():
+            if key == but or (example := store.example(key, family)) is None:
                 continue
             room -= example.volume.array.nbytes + 2 * example.mask.labels.nbytes
             if room < 0:

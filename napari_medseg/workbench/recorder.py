@@ -10,7 +10,7 @@ from napari_medseg.correction.store import Recovered, Store
 from napari_medseg.workbench.case import Case
 
 LAST_WAIT_S = 2.0  # for the disk, when the window closes
-REOPEN_WAIT_S = 5.0  # for the disk, when a scan is opened again that was closed a moment ago
+REOPEN_WAIT_S = 5.0  # for the disk, when a scan is needed again that was closed a moment ago
 
 
 class Recorder:
@@ -27,12 +27,18 @@ class Recorder:
     """
 
     def __init__(self, store: Store, report: Callable[[str], None]) -> None:
-        self.store = store
+        self._store = store
         self._report = report
         self._journal: Journal | None = None
         self._ending: dict[str, Journal] = {}
         self._model_wrote = False  # since the last whole state
         self._scan_asked = False
+
+    def settled(self) -> Store:
+        """The store, once all closed cases are on the disk; may be called on any thread."""
+        for journal in list(self._ending.values()):
+            journal.close(REOPEN_WAIT_S)
+        return self._store
 
     @property
     def saved(self) -> bool:
@@ -43,7 +49,7 @@ class Recorder:
         """What is known of a scan; waits for its journal, if it was closed a moment ago."""
         if (ending := self._ending.pop(key, None)) is not None:
             ending.close(REOPEN_WAIT_S)
-        recovered = self.store.recover(key, blank)
+        recovered = self._store.recover(key, blank)
         if recovered.warning:
             self._report(recovered.warning)
         return recovered
@@ -52,7 +58,7 @@ class Recorder:
         """Record a case from now on."""
         self._model_wrote = self._scan_asked = False
         if recovered.writable:
-            self._journal = self.store.journal(case.key, recovered.seq, case.state, self._report)
+            self._journal = self._store.journal(case.key, recovered.seq, case.state, self._report)
 
     def keep(self, case: Case, step: Step, predicting: bool) -> None:
         """Put a step on its way to disk; what a prediction wrote goes with it, once it is done."""
@@ -63,7 +69,7 @@ class Recorder:
             self.keep_whole(case)
         if not self._scan_asked:
             self._scan_asked = True
-            if (work := self.store.keep_scan(case.key, case.volume)) is not None:
+            if (work := self._store.keep_scan(case.key, case.volume)) is not None:
                 self._journal.beside(work)
 
     def model_wrote(self) -> None:
