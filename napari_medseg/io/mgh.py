@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from nibabel.freesurfer.mghformat import MGHError, MGHHeader
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from napari_medseg.errors import ReadError
 from napari_medseg.io import guard
@@ -18,7 +19,7 @@ HEADER_BYTES = 284
 
 def read(path: Path) -> Volume:
     """An MGH volume; big-endian in the file, native here."""
-    with guard.refusing(path, MGHError, HeaderDataError):
+    with guard.refusing(path, MGHError, HeaderDataError, WrapStructError):
         header = MGHHeader(guard.head(path, HEADER_BYTES), check=False)
         shape = [int(n) for n in header["dims"]]  # x, y, z, frames
         if int(header["version"]) != 1 or min(shape) < 1:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from napari_medseg.errors import ReadError
 from napari_medseg.io import guard
@@ -28,7 +29,7 @@ EXACT_FORMS_MM = 1e-4  # kept forms must give the mask's grid this exactly to be
 def read(path: Path) -> Volume:
     """A NIfTI as it is stored; scaled by its slope, native byte order."""
     header_path, data_path = _pair(path)
-    with guard.refusing(path, HeaderDataError):
+    with guard.refusing(path, HeaderDataError, WrapStructError):
         header, version, single = _header(header_path)
         shape = _shape(header, path)
         dtype = _dtype(header, path)
@@ -68,7 +69,7 @@ def _header(path: Path) -> tuple[Any, int, bool]:
     """nibabel's header, NIfTI's version, and whether the voxels follow in the same file."""
     start = guard.head(path, 540)
     sizes = {int.from_bytes(start[:4], order) for order in ("little", "big")}
-    if 348 in sizes and start[344:347] in (b"n+1", b"ni1"):
+    if 348 in sizes and start[344:347] in (b"n+1", b"ni1") and len(start) >= 348:
         header = Nifti1Header(start[:348], check=False)
         return header, 1, start[344:347] == b"n+1"
     if 540 in sizes and start[4:7] in (b"n+2", b"ni2") and len(start) == 540:
@@ -161,6 +162,7 @@ def write(
     fresh.set_data_dtype(array.dtype)
     fresh.set_data_shape(sizes)
     _place(fresh, geometry, forms)
+    fresh["scl_slope"], fresh["scl_inter"] = 1.0, 0.0  # a mask of a scaled scan is not scaled
     fresh["vox_offset"] = len(fresh.binaryblock) + 4
     stream.write(fresh.binaryblock + b"\0\0\0\0")
     stream.write(guard.as_bytes(array))
