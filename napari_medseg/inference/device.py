@@ -60,7 +60,7 @@ def half_type(device: torch.device) -> torch.dtype | None:
         new = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if new else torch.float16
     if device.type == "cpu":
-        can = torch.cpu.get_capabilities()
+        can: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than 2.10
         return torch.bfloat16 if can.get("avx512_bf16") or can.get("amx_bf16") else None
     return None
 
