@@ -18,7 +18,7 @@ export QT_API ?= pyqt5
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DELETE_ON_ERROR:
-.PHONY: demo test setup lint types contracts packages constraints clean
+.PHONY: demo test setup lint types contracts packages docs constraints clean
 
 demo: setup
 	$(BIN)/python scripts/demo.py
@@ -54,6 +54,9 @@ contracts: setup
 
 packages: setup
 	scripts/check_packages.sh $(VENV)
+
+docs: setup
+	$(BIN)/python scripts/write_cli_reference.py docs/reference/cli.md
 
 # the versions that are installed now, without torch's build tag and without this project
 constraints:

@@ -10,7 +10,7 @@ import typer
 
 from napari_medseg.cli.options import AsJson
 from napari_medseg.cli.paths import find_model, models_in
-from napari_medseg.cli.report import Report
+from napari_medseg.cli.report import Report, in_words
 from napari_medseg.errors import ModelError
 
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ def list_(
             cards.append(read_card(path))
         except ModelError as error:
             report.warn(path.name, error.message)
-    rows = [(c.name, c.version, _names(c), c.lineage.cases, _scores(c), c.path) for c in cards]
+    rows = [
+        (c.name, c.version, _names(c), c.lineage.cases, in_words(c.lineage.scores), c.path)
+        for c in cards
+    ]
     heading = ("model", "version", "labels", "cases", "Dice", "file")
     report.give({"models": [_summary(card) for card in cards]}, [heading, *rows])
 
@@ -72,7 +75,7 @@ def show(model: ModelArgument, as_json: AsJson = False) -> None:
         ("network", f"{card.network.family}, {card.network.dims}-D, {card.network.features}"),
         ("made", f"{lineage.created} by {lineage.how or '?'} from {lineage.cases} cases"),
         ("parent", lineage.parent or "none"),
-        ("Dice", _scores(card) or "not known"),
+        ("Dice", in_words(lineage.scores) or "not known"),
         ("note", lineage.note),
     ]
     details = {key: asdict(getattr(card, key)) for key in ("network", "recipe", "lineage")}
@@ -113,7 +116,3 @@ def _summary(card: ModelCard) -> dict[str, Any]:
 
 def _names(card: ModelCard) -> str:
     return ", ".join(label.name for label in card.recipe.labels)
-
-
-def _scores(card: ModelCard) -> str:
-    return ", ".join(f"{name} {dice:.3f}" for name, dice in card.lineage.scores.items())

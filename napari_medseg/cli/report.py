@@ -139,6 +139,11 @@ def aligned(rows: Sequence[Sequence[object]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
+def in_words(dice: Mapping[str, float]) -> str:
+    """ "left 0.912, right 0.903"."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in dice.items())
+
+
 def _word(cell: object) -> str:
     if isinstance(cell, float):
         return f"{cell:.4g}" if math.isfinite(cell) else "–"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from napari_medseg.cli.report import in_words
 from napari_medseg.jobs import Progress
 from napari_medseg.training.config import (
     FineTuneConfig,
@@ -50,11 +51,6 @@ def read_learning(event: object) -> object:
     if isinstance(event, Validated):
         return f"step {event.step}: Dice {in_words(event.dice)}"
     return event
-
-
-def in_words(dice: Mapping[str, float]) -> str:
-    """ "left 0.912, right 0.903"."""
-    return ", ".join(f"{name} {value:.3f}" for name, value in dice.items())
 
 
 def _pair(text: str) -> tuple[str, Any]:

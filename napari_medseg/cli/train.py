@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,8 +17,13 @@ from napari_medseg.cli.options import (
     Settings,
 )
 from napari_medseg.cli.paths import MODEL_ENDING, check_output
-from napari_medseg.cli.report import Report, about
+from napari_medseg.cli.report import Report, about, in_words
 from napari_medseg.errors import DatasetError
+
+if TYPE_CHECKING:
+    from napari_medseg.models.card import ModelCard
+    from napari_medseg.training.config import TrainConfig
+    from napari_medseg.training.dataset import Cases
 
 
 def add_to(app: typer.Typer) -> None:
@@ -58,7 +63,7 @@ def train(
     Some subjects are held back and score it. Ctrl-C stops at once; with --run the same command goes
     on later.
     """
-    from napari_medseg.cli.settings import gather, in_words, only_one, read_learning
+    from napari_medseg.cli.settings import gather, only_one
     from napari_medseg.training.config import TrainConfig
     from napari_medseg.training.dataset import find_cases
 
@@ -78,20 +83,29 @@ def train(
     knobs = gather(TrainConfig, config, settings, options)
     cases = find_cases(dataset)
     report.warn_all(dataset.name, cases.warnings)
+    card = _learn(cases, knobs, out, report)
+    _tell(card, report)
 
+
+def _learn(cases: Cases, knobs: TrainConfig, out: Path, report: Report) -> ModelCard:
+    from napari_medseg.cli.settings import read_learning
     from napari_medseg.models import checkpoint
-    from napari_medseg.training.session import train as train_session
+    from napari_medseg.training.session import train as session
 
-    with about(dataset.name):
-        segmenter = report.follow(train_session(cases, knobs), out.name, read_learning)
-    card = checkpoint.save(segmenter, out)
+    with about(cases.name):
+        segmenter = report.follow(session(cases, knobs), out.name, read_learning)
+    return checkpoint.save(segmenter, out)
+
+
+def _tell(card: ModelCard, report: Report) -> None:
+    scores = dict(card.lineage.scores)
     document = {
-        "path": str(out),
+        "path": str(card.path),
         "version": card.version,
-        "dice": dict(card.lineage.scores),
+        "dice": scores,
         "cases": card.lineage.cases,
     }
-    report.give(document, [(out, card.version, f"Dice {in_words(card.lineage.scores)}")])
+    report.give(document, [(card.path, card.version, f"Dice {in_words(scores)}")])
 
 
 def _names(path: Path | None) -> list[str] | None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -54,6 +55,17 @@ def test_help_shows_an_example(medseg, command) -> None:
 def test_every_command_is_covered_by_the_examples_above() -> None:
     names = set(typer.main.get_command(app).commands)
     assert names == {command[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_reference_knows_every_option(words) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text()
+    command = typer.main.get_command(app)
+    for word in words:
+        command = command.commands[word]
+    section = text.split(f"## `medseg {' '.join(words)}`")[1].split("\n## ")[0]
+    options = {name for parameter in command.params for name in parameter.opts if name[0] == "-"}
+    assert {name for name in options if name not in section} == set()
 
 
 def test_version_is_the_packages(medseg) -> None:
