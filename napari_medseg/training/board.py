@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from napari_medseg.training.sampling import Lesson
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 PALETTE = np.array([[230, 25, 75], [67, 99, 216], [255, 225, 25], [60, 180, 75], [245, 130, 49]])
 
@@ -20,7 +22,7 @@ class Board:
     """Scalars and example pictures of a run in its folder; without a folder it does nothing."""
 
     def __init__(self, folder: Path | None) -> None:
-        self._writer = None if folder is None else SummaryWriter(str(folder / "tensorboard"))
+        self._writer = None if folder is None else _writer(folder / "tensorboard")
 
     def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
         if self._writer is not None:
@@ -35,6 +37,12 @@ class Board:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+def _writer(folder: Path) -> SummaryWriter:
+    from torch.utils.tensorboard import SummaryWriter  # a second, which most runs can save
+
+    return SummaryWriter(str(folder))
 
 
 def panel(lesson: Lesson, labels: torch.Tensor) -> npt.NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,24 @@ SETTINGS = "settings.json"
 
 
 class RunFolder:
-    """The folder of one run; an empty name keeps nothing."""
+    """The folder of one run; an empty name keeps nothing.
+
+    Raises
+    ------
+    WriteError
+        There can be no such folder.
+    """
 
     def __init__(self, folder: str) -> None:
         self.path = Path(folder) if folder else None
+        if self.path is not None:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise WriteError(
+                    f"a run must have a folder, {error.strerror}; choose another one",
+                    self.path.name,
+                ) from error
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write the state beside the old one, then put it in its place.
@@ -36,7 +51,6 @@ class RunFolder:
             return
         beside = self.path / f".{STATE}.{os.getpid()}.part"
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             with beside.open("wb") as file:
                 torch.save(dict(state), file)
                 file.flush()
@@ -55,17 +69,15 @@ class RunFolder:
             return None
         try:
             state: dict[str, Any] = torch.load(self.path / STATE, weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError) as error:
-            del error  # a state that cannot be read is no state: the run starts anew
-            return None
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            return None  # a state that cannot be read is no state: the run starts anew
         return state if state.get("settings") == json.dumps(settings, sort_keys=True) else None
 
     def describe(self, about: Mapping[str, Any]) -> None:
         """Write the frozen split and the settings for a person to read."""
-        if self.path is None:
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / SETTINGS).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        if self.path is not None:
+            text = json.dumps(about, indent=1) + "\n"
+            (self.path / SETTINGS).write_text(text, encoding="utf-8")
 
     def finish(self) -> None:
         """The run is complete: a later one starts anew."""

@@ -56,14 +56,16 @@ def train(cases: Cases, config: TrainConfig) -> Job[Segmenter]:
         The cases are not what training needs.
     TrainingError
         The settings do not fit together, or the loss stays not finite.
+    WriteError
+        The run folder takes no file.
     """
     threads = torch.get_num_threads()
     if config.threads:
         torch.set_num_threads(config.threads)
     try:
-        device = choose(config.device)
+        device, folder = choose(config.device), RunFolder(config.run_folder)
         curriculum = yield from prepare_cases(cases, config, device)
-        run = _Run(cases, curriculum, config, device)
+        run = _Run(curriculum, config, device, folder)
         try:
             return (yield from run.job())
         finally:
@@ -76,14 +78,13 @@ class _Run:
     """One training: its student, its clock and its best weights."""
 
     def __init__(
-        self, cases: Cases, curriculum: Curriculum, config: TrainConfig, device: torch.device
+        self, curriculum: Curriculum, config: TrainConfig, device: torch.device, folder: RunFolder
     ) -> None:
-        self.cases = cases
         self.curriculum = curriculum
         self.config = config
         self.device = device
         self.recipe = curriculum.plan.recipe
-        self.folder = RunFolder(config.run_folder)
+        self.folder = folder
         self.board = Board(self.folder.path)
         self.best = Best()
         self.step = 0
