@@ -1,0 +1,148 @@
+"""The second dock, with a real mouse: strokes become corrections on disk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QInputDialog
+
+from napari_medseg.inference.events import BoxDone
+from napari_medseg.widgets.brush import brush_mm, pixels_of
+from napari_medseg.widgets.correct_dock import CorrectDock
+from napari_medseg.widgets.label_list import millilitres
+
+STROKE = [(5, 8, 8), (5, 10, 12), (5, 12, 16)]
+
+
+@pytest.fixture
+def dock(viewer, desk) -> CorrectDock:
+    made = CorrectDock(viewer)
+    viewer.window.add_dock_widget(made, name="Correct")
+    viewer.dims.set_current_step(0, 5)
+    viewer.reset_view()
+    return made
+
+
+def paint(dock, drag) -> int:
+    """One stroke across slice 5; how many voxels it changed."""
+    dock.buttons["paint"].click()
+    drag(dock.desk.viewer, dock.desk.labels, STROKE)
+    return int(np.count_nonzero(dock.desk.labels.data))
+
+
+def test_a_stroke_is_committed_shown_and_on_disk(dock, drag, qtbot):
+    voxels = paint(dock, drag)
+    assert voxels > 20
+    assert dock.desk.tally.voxels == voxels
+    assert f"{voxels} voxels on 1 slice" in dock.changed.text()
+    qtbot.waitUntil(lambda: dock.saved.text().startswith("Saved"), timeout=2000)
+    assert dock.desk.workbench.saved
+
+
+def test_a_stroke_comes_back_when_the_scan_is_opened_again(dock, drag, qtbot, scan):
+    voxels = paint(dock, drag)
+    again = dock.desk.open_volume(scan)
+    assert np.count_nonzero(again.labels) == voxels
+
+
+def test_undo_takes_a_correction_back_and_redo_gives_it_again(dock, drag, qtbot):
+    voxels = paint(dock, drag)
+    dock.undo.click()
+    qtbot.waitUntil(lambda: dock.desk.tally.voxels == 0)
+    dock.redo.click()
+    qtbot.waitUntil(lambda: dock.desk.tally.voxels == voxels)
+
+
+def test_a_prediction_spares_painted_voxels_and_the_erased_ones(dock, drag, viewer):
+    dock.desk.labels.data[...] = 1
+    dock.desk.workbench.case.tracker.baseline[...] = 1
+    dock.desk.workbench.commit()
+    dock.buttons["erase"].click()
+    drag(viewer, dock.desk.labels, STROKE)
+    erased = int(np.count_nonzero(dock.desk.labels.data == 0))
+    dock.desk.workbench.receive(BoxDone((0, 0, 0), np.ones(dock.desk.labels.data.shape, np.uint8)))
+    assert np.count_nonzero(dock.desk.labels.data == 0) == erased > 20
+
+
+def test_nothing_is_written_while_the_brush_is_down(dock, drag, viewer, qtbot):
+    during = []
+    viewer.layers.selection.active = dock.desk.labels
+    dock.desk.labels.mouse_move_callbacks.append(lambda *_: None)
+    dock.desk.labels.events.labels_update.connect(lambda _: during.append(dock.desk.stroke_is_on()))
+    paint(dock, drag)
+    assert during
+    assert all(during)
+    assert not dock.desk.stroke_is_on()
+
+
+def test_a_bucket_fill_is_a_correction_too(dock, drag, viewer, qtbot):
+    dock.buttons["fill"].click()
+    drag(viewer, dock.desk.labels, [(5, 8, 8)])
+    assert dock.desk.tally.voxels == 24 * 24
+
+
+def test_the_key_confirms_the_slice_on_the_screen_and_again_takes_it_back(dock, viewer, qtbot):
+    canvas = viewer.window._qt_viewer.canvas.native
+    viewer.layers.selection.active = dock.desk.labels
+    qtbot.keyClick(canvas, Qt.Key.Key_C)
+    assert dock.mark.isChecked()
+    assert dock.marked.text() == "1 of 12 axial slices confirmed"
+    viewer.dims.set_current_step(0, 6)
+    assert not dock.mark.isChecked()
+    viewer.dims.set_current_step(0, 5)
+    dock.mark.click()
+    assert dock.marked.text() == "0 of 12 axial slices confirmed"
+
+
+def test_volumes_follow_the_mask(dock, drag, qtbot):
+    voxels = paint(dock, drag)
+    expected = millilitres(voxels * 2.0 * 0.5 * 0.5 / 1000)
+    qtbot.waitUntil(lambda: dock.list.topLevelItem(0).text(1) == expected)
+
+
+def test_unticking_a_structure_hides_it_and_keeps_its_voxels(dock, drag):
+    voxels = paint(dock, drag)
+    dock.list.topLevelItem(0).setCheckState(0, Qt.CheckState.Unchecked)
+    assert dock.desk.labels.colormap.map(np.array([1]))[0][3] == 0
+    assert np.count_nonzero(dock.desk.labels.data) == voxels
+
+
+def test_an_added_structure_is_the_one_to_paint(dock, monkeypatch):
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("tumour", True))
+    dock.new.click()
+    assert [one.name for one in dock.desk.case.names] == ["organ", "tumour"]
+    assert dock.desk.labels.selected_label == dock.desk.case.names[1].value
+    assert dock.list.currentItem().text(0) == "tumour"
+
+
+def test_a_structure_without_a_name_is_refused(dock, monkeypatch, said):
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("  ", True))
+    dock.new.click()
+    assert "must have a name" in said()[-1]
+
+
+def test_double_clicking_a_name_renames_the_structure(dock):
+    dock.list.topLevelItem(0).setText(0, "liver")
+    assert dock.desk.case.names[0].name == "liver"
+
+
+@pytest.mark.parametrize("size_mm", [0.5, 3.5, 10.5])
+def test_the_brush_is_as_wide_in_mm_as_asked(dock, size_mm):
+    dock.brush.setValue(size_mm)
+    assert brush_mm(dock.desk.labels) == pytest.approx(size_mm)
+    dock.desk.labels.paint((5, 12, 12), 1)
+    row = dock.desk.labels.data[5, 12]
+    assert np.count_nonzero(row) * 0.5 == pytest.approx(size_mm)
+
+
+def test_the_layers_own_brush_size_shows_in_the_dock(dock):
+    dock.desk.labels.brush_size = pixels_of(6.5, dock.desk.labels)
+    assert dock.brush.value() == pytest.approx(6.5)
+
+
+def test_without_a_mask_it_says_what_to_do(viewer, empty):
+    made = CorrectDock(viewer)
+    viewer.window.add_dock_widget(made, name="Correct")
+    assert not made.closed.isHidden()
+    assert made.body.isHidden()

@@ -1,0 +1,116 @@
+"""The first dock: a mask appears, never over what a person painted, and the window stays free."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_medseg.errors import ModelError
+from napari_medseg.jobs import Notice, Progress
+from napari_medseg.widgets import layers
+from napari_medseg.widgets.segment_dock import SegmentDock, facts
+
+TIMEOUT_MS = 40_000  # a child starts and imports torch
+
+
+def shown(viewer) -> SegmentDock:
+    dock = SegmentDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Segment")
+    return dock
+
+
+def test_run_fills_the_mask_but_not_the_voxels_that_a_person_painted(viewer, desk, qtbot):
+    dock = shown(viewer)
+    desk.labels.data[3, :5, :5] = 7
+    desk.workbench.commit()
+    dock.run.click()
+    assert dock.run.text() == "Stop"
+    qtbot.waitUntil(lambda: desk.prediction.result is not None, timeout=TIMEOUT_MS)
+    assert (desk.labels.data[3, :5, :5] == 7).all()
+    assert np.count_nonzero(desk.labels.data == 1) == desk.labels.data.size - 25
+    assert dock.state.text().startswith("Done in")
+
+
+def test_a_new_window_says_what_to_do_first(viewer, empty):
+    dock = shown(viewer)
+    assert not dock.run.isEnabled()
+    assert not dock.no_scan.isHidden()
+    assert not dock.sample.isHidden()
+    assert dock.state.text() == "Open a scan first."
+
+
+def test_a_scan_that_comes_is_listed_and_opened(viewer, empty, scan, qtbot):
+    dock = shown(viewer)
+    layers.show(viewer, scan)
+    qtbot.waitUntil(lambda: empty.labels is not None)
+    assert dock.scans.currentText() == "scan"
+    assert dock.sample.isHidden()
+
+
+def test_a_scan_without_a_model_says_so(viewer, empty, scan, monkeypatch):
+    dock = shown(viewer)
+    monkeypatch.setattr(empty.workbench, "segmenter", None)
+    layers.show(viewer, scan)
+    assert dock.state.text() == "Load a model first."
+
+
+def test_an_unreadable_model_is_refused_in_a_notification(viewer, desk, tmp_path, said):
+    dock = shown(viewer)
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no model")
+    dock.load_model(broken)
+    assert "broken.safetensors" in said()[-1]
+    assert dock.models.currentText() == "organ"
+
+
+def test_a_model_that_vanished_is_refused_when_it_runs(viewer, desk, qtbot, said, monkeypatch):
+    def gone(config):
+        yield Progress(0, 1, "Loading the model")
+        raise ModelError("a model must be a file, this one is gone; load it again", "organ")
+
+    dock = shown(viewer)
+    monkeypatch.setattr(desk.workbench, "predict", gone)
+    with qtbot.waitSignal(desk.prediction.changed):
+        dock.run.click()
+    qtbot.waitUntil(lambda: not desk.prediction.running)
+    assert said()[-1].startswith("organ: a model must be a file")
+
+
+def test_notices_stand_below_the_button(viewer, desk, qtbot, monkeypatch):
+    def job(config):
+        yield Notice("not enough GPU memory: using the CPU")
+        yield Progress(1, 2, "Segmenting")
+        while True:
+            yield Progress(1, 2, "Segmenting")
+
+    dock = shown(viewer)
+    monkeypatch.setattr(desk.workbench, "predict", job)
+    dock.toggle()
+    qtbot.waitUntil(lambda: "using the CPU" in dock.notices.text())
+    assert (dock.bar.value(), dock.bar.maximum()) == (1, 2)
+    dock.toggle()
+    qtbot.waitUntil(lambda: not desk.prediction.running)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_viewed_slice_is_asked_for_on_the_scans_own_grid(viewer, desk, axis):
+    viewer.dims.order = [axis, *(other for other in range(3) if other != axis)]
+    viewer.dims.set_current_step(axis, 2)
+    own = desk.case.own_slice(axis, 2)
+    assert desk.viewed_slice() == (axis, 2)
+    assert desk._own_slice() == own
+
+
+def test_a_model_is_described_by_its_labels(desk):
+    assert facts(desk.workbench.segmenter).startswith("Finds: organ")
+
+
+def test_the_run_key_starts_and_the_button_stops(viewer, desk, qtbot):
+    dock = shown(viewer)
+    desk.run_asked.emit()
+    assert desk.prediction.running
+    dock.run.click()
+    assert dock.run.text() == "Stopping…"
+    qtbot.waitUntil(lambda: not desk.prediction.running, timeout=TIMEOUT_MS)
+    assert dock.run.text() == "Segment"
+    assert desk.prediction.result is None
