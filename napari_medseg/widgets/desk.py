@@ -328,8 +328,11 @@ class Desk(QObject):
 
     def corrected_cases(self) -> int:
         """How many cases there are to learn from."""
-        case = self.case
-        return int(case is not None and case.tracker.touched)
+        return self.workbench.corrected_cases()
+
+    def corrected_slices(self) -> int:
+        """Slices of the open case to learn from, where it is the only case; else more than one."""
+        return self.tally.slices if self.tally is not None and self.corrected_cases() == 1 else 2
 
     # -- the workbench's word -----------------------------------------------------------------
 

@@ -128,6 +128,8 @@ class FineTuneDock(style.Column):
             return "Load a model first, in the dock Segment."
         if self.desk.corrected_cases() == 0:
             return "Nothing to learn from yet: paint a stroke or confirm a slice in Correct."
+        if self.desk.corrected_slices() == 1:
+            return "Correct or confirm one more slice: one teaches, the other checks."
         return ""
 
     def _show_corrected(self) -> None:

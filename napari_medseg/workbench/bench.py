@@ -238,6 +238,13 @@ class Workbench:
         """Every case corrected with a version of this model, the open one first."""
         return [*self._own(), *self._kept()]
 
+    def corrected_cases(self) -> int:
+        """How many cases were corrected so far; reads no scan."""
+        keys = set(self._recorder.store.corrected())
+        if self.case is not None:
+            (keys.add if self.case.tracker.touched else keys.discard)(self.case.key)
+        return len(keys)
+
     # ------------------------------------------------------------------ prediction
 
     def predict(self, config: PredictConfig) -> Job[Prediction]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from napari import Viewer
@@ -65,7 +64,7 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def viewer(make_napari_viewer, own_data, request) -> Iterator[Viewer]:
     """A window, on the screen only if the test draws with the mouse: that costs a second more."""
     made = make_napari_viewer(show="drag" in request.fixturenames)
-    made.window.resize(700, 500)
+    made.window.resize(900, 600)
     yield made
     desk_of(made).close()
 
@@ -126,9 +125,3 @@ def send(canvas, kind, spot: QPointF, button, buttons) -> None:
     place = QPointF(canvas.mapToGlobal(spot.toPoint()))
     event = QMouseEvent(kind, spot, place, button, buttons, Qt.KeyboardModifier.NoModifier)
     QApplication.sendEvent(canvas, event)
-
-
-def children() -> list[psutil.Process]:
-    """Our background processes that live."""
-    mine = psutil.Process().children(recursive=True)
-    return [one for one in mine if "napari_medseg.jobs" in " ".join(one.cmdline())]

@@ -1,0 +1,168 @@
+"""The third dock: learn, compare, use it or not, go back; and a window that closes meanwhile."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+
+from napari_medseg.errors import TrainingError
+from napari_medseg.models.card import read_card
+from napari_medseg.training.events import OutcomeCard, StepDone, Validated
+from napari_medseg.widgets.attach import desk_of, open_all_docks, show_dock
+from napari_medseg.widgets.finetune_dock import FineTuneDock, time_left
+
+TIMEOUT_MS = 90_000  # a child starts, imports torch and learns on a busy machine
+
+
+def children() -> list[psutil.Process]:
+    """Our background processes that live."""
+    mine = psutil.Process().children(recursive=True)
+    return [one for one in mine if "napari_medseg.jobs" in " ".join(one.cmdline())]
+
+
+def shown(viewer) -> FineTuneDock:
+    dock = FineTuneDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Fine-tune")
+    return dock
+
+
+def correct(desk) -> None:
+    """A person corrects and confirms three slices."""
+    desk.labels.data[2:5, 4:12, 4:12] = 1
+    for index in (2, 3, 4):
+        desk.workbench.confirm_slice(0, index)
+
+
+def start_quick(dock: FineTuneDock, steps: int) -> None:
+    dock.form.fields["steps"].value = steps
+    dock.run.click()
+
+
+def test_learn_use_it_and_go_back(viewer, desk, qtbot, organ_model):
+    dock = shown(viewer)
+    correct(desk)
+    start_quick(dock, steps=6)
+    assert dock.run.text() == "Stop"
+    qtbot.waitUntil(lambda: desk.learning.result is not None, timeout=TIMEOUT_MS)
+    assert len(desk.learning.steps) == 6
+    assert desk.learning.checks
+    new = desk.learning.result.candidate.version
+    dock.use.click()
+    assert desk.workbench.segmenter.version == new
+    assert dock.versions.rowCount() == 2
+    dock.versions.selectRow(1)
+    dock.back.click()
+    assert desk.workbench.segmenter.version == read_card(organ_model).version
+    assert dock.versions.item(1, 0).text() == "● original"
+
+
+def test_closing_the_window_while_it_learns_takes_less_than_five_seconds(
+    make_napari_viewer, own_data, organ_model, scan, qtbot
+):
+    viewer = make_napari_viewer()
+    desk = desk_of(viewer)
+    bench = desk.workbench
+    bench.adopt(bench.add_model(organ_model))
+    desk.open_volume(scan)
+    dock = shown(viewer)
+    correct(desk)
+    start_quick(dock, steps=100_000)
+    qtbot.waitUntil(lambda: len(desk.learning.steps) > 1, timeout=TIMEOUT_MS)
+    started = time.monotonic()
+    desk.close()
+    assert time.monotonic() - started < 5
+    assert children() == []
+
+
+def test_a_dock_that_is_closed_and_opened_again_shows_the_running_lesson(
+    viewer, desk, qtbot, monkeypatch
+):
+    correct(desk)
+    monkeypatch.setattr(desk.workbench, "fine_tune", lambda config: lesson(step_s=0.05))
+    first = shown(viewer)
+    first.run.click()
+    qtbot.waitUntil(lambda: len(desk.learning.steps) > 3)
+    viewer.window.remove_dock_widget(first)
+    qtbot.wait(50)
+    again = shown(viewer)
+    assert again.run.text() == "Stop"
+    told = len(desk.learning.steps)
+    assert again.state.text().startswith(f"Step {desk.learning.steps[-1]}")
+    qtbot.waitUntil(lambda: len(desk.learning.steps) > told)
+    again.run.click()
+    qtbot.waitUntil(lambda: not desk.learning.running)
+
+
+def lesson(step_s: float = 0.0, outcome: OutcomeCard | None = None, steps: int = 200):
+    for step in range(1, steps + 1):
+        time.sleep(step_s)
+        yield StepDone(step, steps, 1 / step, seconds_left=90.0)
+    yield Validated(steps, {"organ": 0.8}, {"organ": 0.7})
+    return outcome
+
+
+def result(organ_model, adopted: bool) -> OutcomeCard:
+    card = read_card(organ_model)
+    after = {"organ": 0.9 if adopted else 0.7}
+    return OutcomeCard(card, {"organ": 0.8}, after, adopted, "because", 1.0, 1)
+
+
+@pytest.mark.parametrize("adopted", [True, False])
+def test_the_better_model_is_the_one_that_the_eye_finds(
+    viewer, desk, qtbot, monkeypatch, organ_model, adopted
+):
+    correct(desk)
+    dock = shown(viewer)
+    job = lesson(outcome=result(organ_model, adopted))
+    monkeypatch.setattr(desk.workbench, "fine_tune", lambda config: job)
+    dock.run.click()
+    qtbot.waitUntil(lambda: not dock.outcome.isHidden())
+    assert dock.scores.item(0, 3).text() == ("▲ +0.100" if adopted else "▼ -0.100")
+    assert (dock.use.styleSheet() != "", dock.keep.styleSheet() != "") == (adopted, not adopted)
+    dock.keep.click()
+    assert dock.outcome.isHidden()
+
+
+def test_it_cannot_start_before_something_is_corrected_and_says_why(viewer, desk):
+    dock = shown(viewer)
+    assert not dock.run.isEnabled()
+    assert "Nothing to learn from yet" in dock.reason.text()
+    correct(desk)
+    assert dock.run.isEnabled()
+    assert dock.reason.isHidden()
+
+
+def test_one_slice_alone_is_not_enough_and_it_says_so(viewer, desk):
+    dock = shown(viewer)
+    desk.workbench.confirm_slice(0, 2)
+    assert "one more slice" in dock.reason.text()
+
+
+def test_a_refusal_of_the_training_is_a_notification(viewer, desk, qtbot, said, monkeypatch):
+    def refused(config):
+        raise TrainingError("the loss must stay finite, it did not; lower the learning rate")
+        yield
+
+    correct(desk)
+    dock = shown(viewer)
+    monkeypatch.setattr(desk.workbench, "fine_tune", refused)
+    dock.run.click()
+    qtbot.waitUntil(lambda: not desk.learning.running)
+    assert "the loss must stay finite" in said()[-1]
+    assert dock.run.text() == "Start fine-tuning"
+
+
+def test_the_docks_open_as_tabs_in_the_order_of_the_work_and_only_once(viewer):
+    made = open_all_docks(viewer)
+    assert list(made) == ["Segment", "Correct", "Fine-tune"]
+    assert show_dock(viewer, "Correct") is made["Correct"]
+    assert len(viewer.window.dock_widgets) == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(None, ""), (42.4, " · about 42 s left"), (240.0, " · about 4 min left")]
+)
+def test_the_time_left_is_told_as_people_say_it(seconds, words):
+    assert time_left(seconds) == words
