@@ -9,7 +9,7 @@ from napari_medseg.correction.state import State, Step
 from napari_medseg.correction.store import Recovered, Store
 from napari_medseg.workbench.case import Case
 
-LAST_WAIT_S = 2.0  # for the disk, when the window closes
+LAST_WAIT_S = 1.5  # for the disk, when the window closes
 REOPEN_WAIT_S = 5.0  # for the disk, when a scan is needed again that was closed a moment ago
 
 
@@ -98,7 +98,7 @@ class Recorder:
         return self._journal is None or self._journal.flush(timeout_s)
 
     def close(self) -> None:
-        """Wait for the disk, for two seconds."""
+        """Wait for the disk, for a second and a half."""
         for journal in self._ending.values():
             if not journal.close(LAST_WAIT_S):
                 self._report("the last corrections could not be recorded before the window closed")

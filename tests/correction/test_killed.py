@@ -16,6 +16,7 @@ from napari_medseg.correction.store import Store
 
 ROOT = Path(__file__).parents[2]
 PAINTER = """
+import json
 import sys
 from pathlib import Path
 import numpy as np
@@ -24,7 +25,8 @@ from napari_medseg.correction.state import State
 from napari_medseg.correction.store import Store
 
 journal.STATE_EVERY = 9
-folder, key, first, shape = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), eval(sys.argv[4])
+folder, key, first = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+shape = tuple(json.loads(sys.argv[4]))
 store = Store(folder)
 blank = State(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
 found = store.recover(key, blank)
@@ -57,7 +59,7 @@ def test_killed_at_random_moments_every_acknowledged_stroke_is_there(tmp_path: P
 
 def _paint_and_kill(folder: Path, first: int, after_s: float) -> int:
     """Let a process paint, kill it; the last stroke that it had acknowledged."""
-    args = [sys.executable, "-c", PAINTER, str(folder), KEY, str(first), str(SHAPE)]
+    args = [sys.executable, "-c", PAINTER, str(folder), KEY, str(first), str(list(SHAPE))]
     with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, cwd=ROOT) as painter:
         assert painter.stdout is not None
         lines = [painter.stdout.readline()]
