@@ -19,6 +19,7 @@ import pickle
 import queue
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ Job: TypeAlias = Generator[object, None, R]
 
 START_TIMEOUT_S = 60.0
 STOP_GRACE_S = 2.0  # the window must be gone within 5 s of its closing
+KEY_BYTES = 32
 BIG_ARRAY_BYTES = 1 << 20  # larger ones travel as memory-mapped files, off the pipe
 
 
@@ -115,7 +117,7 @@ class Child:
                 return
             self._clean()
             self._folder = Path(tempfile.mkdtemp(prefix="medseg-"))  # 0700: others cannot look in
-            key = secrets.token_bytes(32)
+            key = secrets.token_bytes(KEY_BYTES)
             with Listener(None, authkey=key) as listener:
                 self._process = _launch(str(listener.address), self._folder, key)
                 self._pipe = _accept(listener, self._process)
@@ -162,6 +164,9 @@ class Child:
         if self._pipe is not None:
             with suppress(OSError):
                 self._pipe.close()
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._process = self._pipe = self._folder = None
@@ -194,7 +199,7 @@ def _launch(address: str, folder: Path, key: bytes) -> subprocess.Popen[bytes]:
     )
     assert process.stdin is not None
     process.stdin.write(key)
-    process.stdin.close()
+    process.stdin.flush()  # and left open: its end tells the child that we are gone
     return process
 
 
@@ -298,11 +303,23 @@ def _pump(job: Job[Any], pipe: Connection[Any, Any], folder: Path) -> Any:
         job.close()
 
 
+def _end_with_parent(folder: Path) -> None:
+    """Leave at once, even in a long step, when the parent was killed: nobody wants the answer."""
+    while os.read(0, 1):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
 def _main() -> None:
     if hasattr(os, "nice"):
         os.nice(10)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    with suppress(OSError):
+        os.dup2(2, 1)  # what a library prints must not mix with the parent's output
     address, folder = sys.argv[1], Path(sys.argv[2])
-    key = sys.stdin.buffer.read()
+    key = os.read(0, KEY_BYTES)
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     with Client(address, authkey=key) as pipe, suppress(EOFError, OSError):
         _serve(pipe, folder)
 

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_medseg.errors import MedsegError, ReadError, WorkerDied
+from napari_medseg.jobs import Child, Job, Progress, apart, finish
+
+CLOSING_S = 5.0  # the promise to a user who closes the window
+
+
+@pytest.fixture(autouse=True)
+def _child_finds_our_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
+
+def here(n: int) -> Job[str]:
+    for i in range(n):
+        yield Progress(i + 1, n)
+    return "done"
+
+
+def test_a_job_runs_to_its_end_and_tells_of_each_event() -> None:
+    events: list[object] = []
+    assert finish(here(3), events.append) == "done"
+    assert events == [Progress(1, 3), Progress(2, 3), Progress(3, 3)]
+
+
+def test_a_child_gives_the_same_events_and_the_result() -> None:
+    events: list[object] = []
+    pid = finish(apart("child_jobs:count", 3), events.append)
+    assert events == [Progress(1, 3), Progress(2, 3), Progress(3, 3)]
+    assert isinstance(pid, int)
+
+
+def test_a_child_stays_warm_between_jobs_also_after_a_refusal() -> None:
+    with Child() as child:
+        first = finish(child.run("child_jobs:count", 1))
+        with pytest.raises(ReadError):
+            finish(child.run("child_jobs:refuse", "scan.nii"))
+        assert finish(child.run("child_jobs:count", 1)) == first
+
+
+def test_a_refusal_crosses_with_its_kind_name_and_message() -> None:
+    with pytest.raises(ReadError) as refusal:
+        finish(apart("child_jobs:refuse", "scan.nii"))
+    assert refusal.value.name == "scan.nii"
+    assert str(refusal.value) == "scan.nii: must be whole, got half; copy it again"
+
+
+def test_a_bug_in_the_child_brings_its_traceback() -> None:
+    with pytest.raises(WorkerDied, match="KeyError: 'a bug'") as died:
+        finish(apart("child_jobs:stumble"))
+    assert "in stumble" in "".join(died.value.__notes__)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_killed_child_is_told_of_and_takes_nothing_with_it(how: signal.Signals) -> None:
+    with Child() as child:
+        with pytest.raises(WorkerDied, match=f"exit code -{int(how)}"):
+            finish(child.run("child_jobs:die", int(how)))
+        assert finish(child.run("child_jobs:count", 1)) > 0
+
+
+def test_a_child_that_leaves_without_a_word_is_told_of() -> None:
+    with pytest.raises(WorkerDied, match="exit code 7"):
+        finish(apart("child_jobs:vanish"))
+
+
+@pytest.mark.parametrize("job", ["sleep_long", "deaf"])
+def test_closing_inside_a_long_step_takes_less_than_five_seconds(job: str) -> None:
+    child = Child()
+    running = child.run(f"child_jobs:{job}", 60.0)
+    next(running)
+    started = time.monotonic()
+    child.close()
+    assert time.monotonic() - started < CLOSING_S
+    assert not child.alive
+    with pytest.raises(WorkerDied):
+        finish(running)
+
+
+def test_closing_from_another_thread_ends_a_waiting_job() -> None:
+    child, outcome = Child(), []
+
+    def wait() -> None:
+        try:
+            finish(child.run("child_jobs:sleep_long", 60.0), lambda _: begun.set())
+        except WorkerDied as error:
+            outcome.append(error)
+
+    begun = threading.Event()
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert begun.wait(60)
+    child.close()
+    waiting.join(CLOSING_S)
+    assert not waiting.is_alive()
+    assert len(outcome) == 1
+
+
+def test_closing_a_job_half_way_runs_its_finally(tmp_path: Path) -> None:
+    job = apart("child_jobs:tidy", str(tmp_path / "mark"))
+    next(job)
+    job.close()
+    assert (tmp_path / "mark").read_text() == "closed"
+
+
+def test_big_arrays_cross_in_events_and_results_and_leave_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    array = np.random.default_rng(0).random((3, 512, 1024), np.float32)
+    events: list[object] = []
+    result = finish(apart("child_jobs:double", array), events.append)
+    np.testing.assert_array_equal(result, array * 2)
+    np.testing.assert_array_equal(events[0], array[0])  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_that_cannot_cross_is_a_bug_that_is_told() -> None:
+    with pytest.raises(WorkerDied, match=r"(?i)pickl|lambda"):
+        finish(apart("child_jobs:unsendable"))
+
+
+def test_an_argument_that_cannot_cross_does_not_leave_the_child_waiting() -> None:
+    with Child() as child:
+        with pytest.raises((pickle.PicklingError, AttributeError)):
+            finish(child.run("child_jobs:count", lambda: None))
+        assert not child.alive
+
+
+@pytest.mark.parametrize("name", ["child_jobs:missing", "no_such_module:run"])
+def test_a_job_that_does_not_exist_is_told(name: str) -> None:
+    with pytest.raises(WorkerDied, match=r"missing|no_such_module"):
+        finish(apart(name))
+
+
+def test_what_a_job_prints_does_not_disturb_the_pipe(capfd: pytest.CaptureFixture[str]) -> None:
+    assert finish(apart("child_jobs:chatter")) == "done"
+    assert capfd.readouterr().out == "", "standard output is the parent's"
+
+
+def test_a_child_can_be_closed_twice_and_before_it_started() -> None:
+    child = Child()
+    child.close()
+    child.start()
+    assert child.alive
+    child.close()
+    child.close()
+    assert not child.alive
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_child_in_a_long_step_does_not_outlive_a_killed_parent() -> None:
+    code = "import child_jobs; child_jobs.orphan()"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.communicate()
+    child.wait(30)
+    assert not child.is_running()
+
+
+def test_a_child_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(MedsegError, match="must start"):
+        finish(apart("child_jobs:count", 1))
