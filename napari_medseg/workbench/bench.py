@@ -240,7 +240,7 @@ class Workbench:
 
     def corrected_cases(self) -> int:
         """How many cases were corrected so far; reads no scan."""
-        keys = set(self._recorder.store.corrected())
+        keys = set(self._recorder.corrected())
         if self.case is not None:
             (keys.add if self.case.tracker.touched else keys.discard)(self.case.key)
         return len(keys)

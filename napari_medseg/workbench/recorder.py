@@ -40,6 +40,10 @@ class Recorder:
             journal.close(REOPEN_WAIT_S)
         return self._store
 
+    def corrected(self) -> list[str]:
+        """Keys of the corrected cases; one that closed a moment ago may not be there yet."""
+        return self._store.corrected()
+
     @property
     def saved(self) -> bool:
         """Whether everything that a person did is on the disk."""
