@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.config import disable_value_validation
 
 from napari_medseg.errors import ReadError
 from napari_medseg.io import guard
@@ -49,7 +50,7 @@ def frames_of(path: Path) -> npt.NDArray[Any]:
     ReadError
         They cannot be decoded.
     """
-    with guard.refusing(path, *DAMAGE):
+    with guard.refusing(path, *DAMAGE), disable_value_validation():
         dataset = dataset_of(path, pixels=True)
         if "TransferSyntaxUID" not in dataset.file_meta:  # files from before 1993 have none
             implicit, little = dataset.original_encoding
