@@ -60,7 +60,7 @@ def finetune(
     OUT is the model to use next: the new one if it did not get worse on held-back cases, else a
     copy of MODEL.
     """
-    from napari_medseg.cli.settings import gather, only_one, read_learning
+    from napari_medseg.cli.settings import gather, learning, only_one
     from napari_medseg.training.config import FineTuneConfig
 
     only_one(minutes=minutes, steps=steps)
@@ -84,7 +84,7 @@ def finetune(
     examples = _examples(dataset, knobs.ignore, report)
     with about(dataset.name):
         job = fine_tune(segmenter, examples, knobs)
-        outcome = report.follow(job, out.name, read_learning)
+        outcome = report.follow(job, out.name, learning())
     if candidate is not None:
         checkpoint.save(outcome.candidate, candidate)
     if outcome.adopted:

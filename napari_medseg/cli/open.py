@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 def open_(
     scans: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH…", help="Scans, masks, DICOM folders.")
+        list[Path] | None, typer.Argument(metavar="PATH", help="Scans, masks, DICOM folders.")
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="The model to start with.")

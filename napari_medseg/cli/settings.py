@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from napari_medseg.cli.report import in_words
+from napari_medseg.cli.report import Reading, in_words
 from napari_medseg.jobs import Progress
 from napari_medseg.training.config import (
     FineTuneConfig,
@@ -42,15 +42,26 @@ def only_one(**options: object) -> None:
         raise typer.BadParameter(f"only one of {' and '.join(given)} can be given")
 
 
-def read_learning(event: object) -> object:
-    """A training's events for `Report.follow`: steps are progress, scores are lines."""
-    if isinstance(event, StepDone):
-        # where only the time is limited, the time left stands for the steps left
-        left = f", {event.seconds_left:.0f} s left" if event.seconds_left is not None else ""
-        return Progress(event.step, event.total, f"step {event.step}, loss {event.loss:.3f}{left}")
-    if isinstance(event, Validated):
-        return f"step {event.step}: Dice {in_words(event.dice)}"
-    return event
+def learning() -> Reading:
+    """Reads a training's events for `Report.follow`: steps are progress, scores are lines."""
+    dice = ""
+
+    def read(event: object) -> object:
+        nonlocal dice
+        if isinstance(event, Validated):
+            dice = f"Dice {in_words(event.dice)}"
+            return f"step {event.step}: {dice}"
+        if isinstance(event, StepDone):
+            parts = [f"step {event.step}", f"loss {event.loss:.3f}", dice, _left(event)]
+            return Progress(event.step, event.total, ", ".join(part for part in parts if part))
+        return event
+
+    return read
+
+
+def _left(event: StepDone) -> str:
+    """Where only the time is limited the bar cannot tell how long it takes."""
+    return "" if event.total or event.seconds_left is None else f"{event.seconds_left:.0f} s left"
 
 
 def _pair(text: str) -> tuple[str, Any]:

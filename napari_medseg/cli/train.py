@@ -88,12 +88,12 @@ def train(
 
 
 def _learn(cases: Cases, knobs: TrainConfig, out: Path, report: Report) -> ModelCard:
-    from napari_medseg.cli.settings import read_learning
+    from napari_medseg.cli.settings import learning
     from napari_medseg.models import checkpoint
     from napari_medseg.training.session import train as session
 
     with about(cases.name):
-        segmenter = report.follow(session(cases, knobs), out.name, read_learning)
+        segmenter = report.follow(session(cases, knobs), out.name, learning())
     return checkpoint.save(segmenter, out)
 
 
