@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,7 @@ class RunFolder:
         beside = self.path / f".{STATE}.{os.getpid()}.part"
         try:
             with beside.open("wb") as file:
-                torch.save(dict(state), file)
+                file.write(_sealed(state))
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self.path / STATE)
@@ -67,10 +68,9 @@ class RunFolder:
         """The state of an interrupted run with these settings; None if there is none."""
         if self.path is None or not (self.path / STATE).exists():
             return None
-        try:
-            state: dict[str, Any] = torch.load(self.path / STATE, weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
-            return None  # a state that cannot be read is no state: the run starts anew
+        state = _opened((self.path / STATE).read_bytes())
+        if state is None:
+            return None
         return state if state.get("settings") == json.dumps(settings, sort_keys=True) else None
 
     def describe(self, about: Mapping[str, Any]) -> None:
@@ -89,3 +89,20 @@ def settings_of(config: TrainConfig, names: list[str]) -> dict[str, Any]:
     """What must agree for a run to be the same run."""
     elsewhere = replace(config, run_folder="", resume=True, threads=0, device="auto")
     return {**as_json(elsewhere), "cases": names}
+
+
+def _sealed(state: Mapping[str, Any]) -> bytes:
+    """The state behind its SHA-256: a file that a power cut tore is known as such."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    data = buffer.getvalue()
+    return hashlib.sha256(data).digest() + data
+
+
+def _opened(sealed: bytes) -> dict[str, Any] | None:
+    """The state; None if it is not what was written."""
+    digest, data = sealed[:32], sealed[32:]
+    if hashlib.sha256(data).digest() != digest:
+        return None
+    state: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
+    return state
