@@ -33,7 +33,9 @@ def main() -> int:
         with ZipFile(wheel) as archive:
             held = {name: archive.read(name) for name in archive.namelist()}
         wrong = sorted(name for name, content in wanted.items() if held.get(name) != content)
-        sys.stdout.write(f"{Path(wheel).name}: {len(held)} files, {len(wrong)} missing or changed\n")
+        sys.stdout.write(
+            f"{Path(wheel).name}: {len(held)} files, {len(wrong)} missing or changed\n"
+        )
         for name in wrong:
             sys.stdout.write(f"  {name}\n")
         faults += len(wrong)
