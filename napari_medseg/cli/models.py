@@ -52,10 +52,10 @@ def list_(
         except ModelError as error:
             report.warn(path.name, error.message)
     rows = [
-        (c.name, c.version, _names(c), c.lineage.cases, in_words(c.lineage.scores), c.path)
+        (c.path.stem, c.name, c.version, _names(c), in_words(c.lineage.scores), c.path)
         for c in cards
     ]
-    heading = ("model", "version", "labels", "cases", "Dice", "file")
+    heading = ("--model", "what it is", "version", "labels", "Dice", "file")
     report.give({"models": [_summary(card) for card in cards]}, [heading, *rows])
 
 
