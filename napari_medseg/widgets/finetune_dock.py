@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari import Viewer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QProgressBar, QWidget
+from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
 from napari_medseg.models.card import ModelCard
@@ -45,9 +45,7 @@ class FineTuneDock(style.Column):
         self.settings = QCollapsible("Settings", expandedIcon="▾", collapsedIcon="▸")
         self.settings.setDuration(0)
         self.settings.addWidget(self.form)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setMaximumHeight(8)
+        self.bar = style.bar()
         self.state = style.hint()
         self.notices = style.hint(color="#d9a441")
         self.curves = Curves()
@@ -85,6 +83,7 @@ class FineTuneDock(style.Column):
         for signal in (desk.case_changed, desk.corrected, desk.marks_changed, desk.saved):
             signal.connect(self._show_corrected)
         desk.models_changed.connect(self._show_versions)
+        desk.case_changed.connect(self._show_back)
         desk.models_changed.connect(self._show_corrected)
         desk.learning.changed.connect(self._show_run)
 
@@ -105,7 +104,8 @@ class FineTuneDock(style.Column):
 
     def _use(self) -> None:
         self.desk.try_to(self.desk.use_outcome)
-        tell("The new model is in use. Segment again to see what it learned.")
+        style.say(self.state, "The new model is in use. Segment again to see what it learned.")
+        style.paint_primary(self.again)
 
     def _keep(self) -> None:
         self.desk.try_to(self.desk.keep_old)
@@ -116,6 +116,7 @@ class FineTuneDock(style.Column):
             self.desk.try_to(lambda: self.desk.workbench.adopt(card))
 
     def _segment_again(self) -> None:
+        self.again.setStyleSheet("")
         show_dock(self.desk.viewer, "Segment")
         if not self.desk.prediction.running:
             self.desk.run_asked.emit()
@@ -155,8 +156,7 @@ class FineTuneDock(style.Column):
         self._show_button()
         self.bar.setVisible(run.running)
         done = run.steps[-1] if run.steps else 0
-        self.bar.setRange(0, run.total_steps if done else 0)
-        self.bar.setValue(done)
+        style.show_progress(self.bar, done, run.total_steps)
         style.say(self.state, self._words())
         style.say(self.notices, "\n".join(run.notices))
         self.curves.setVisible(bool(run.steps))

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
-from magicgui.widgets import Container, create_widget
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from magicgui.widgets import create_widget
+from qtpy.QtWidgets import QFormLayout, QWidget
 
 C = TypeVar("C")
 
@@ -28,15 +28,12 @@ class Form(QWidget, Generic[C]):
         super().__init__()
         self._config = config
         hints = get_type_hints(type(config), include_extras=True)
-        self.fields = {
-            name: field(name, hints[name], getattr(config, name), text)
-            for name, text in shown.items()
-        }
-        self._box = Container(widgets=list(self.fields.values()), labels=True)
-        self._box.margins = (0, 0, 0, 0)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._box.native)
+        self.fields = {name: field(name, hints[name], getattr(config, name)) for name in shown}
+        rows = QFormLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for name, text in shown.items():
+            rows.addRow(text, self.fields[name].native)
 
     def value(self) -> C:
         """The config as the form shows it."""
@@ -44,7 +41,7 @@ class Form(QWidget, Generic[C]):
         return replace(self._config, **chosen)  # type: ignore[type-var]
 
 
-def field(name: str, hint: Any, value: Any, text: str) -> Any:
+def field(name: str, hint: Any, value: Any) -> Any:
     """The widget of one field, within its bounds."""
     options: dict[str, Any] = {}
     if get_origin(hint) is Annotated:
@@ -52,7 +49,7 @@ def field(name: str, hint: Any, value: Any, text: str) -> Any:
         options = dict(bounds)
     if hint is float:
         options.setdefault("step", _step(value))
-    return create_widget(value=value, annotation=hint, name=name, label=text, options=options)
+    return create_widget(value=value, annotation=hint, name=name, options=options)
 
 
 def _step(value: float) -> float:

@@ -20,7 +20,7 @@ class Run(QObject):
     Signals
     -------
     changed
-        Started, ended, or (at most ten times a second) went on.
+        Started, ended, or (at most five times a second) went on.
     """
 
     changed = Signal()

@@ -9,7 +9,7 @@ from pathlib import Path
 from napari import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar, QSizePolicy
+from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
 
 from napari_medseg.models.card import ModelCard
 from napari_medseg.widgets import style
@@ -56,9 +56,7 @@ class SegmentDock(style.Column):
     def _build_run(self) -> None:
         self.run = style.button("Segment")
         self.run.setToolTip("Let the model propose a mask (Ctrl+Alt+R)")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setMaximumHeight(8)
+        self.bar = style.bar()
         self.state = style.hint()
         self.notices = style.hint(color="#d9a441")
         self.save = style.button("Save mask…", "Write the mask on the scan's own grid")
@@ -176,8 +174,7 @@ class SegmentDock(style.Column):
         self.run.setEnabled(not run.stopping and (run.running or not self._reason()))
         progress = run.progress
         self.bar.setVisible(run.running)
-        self.bar.setRange(0, progress.total if progress else 0)
-        self.bar.setValue(progress.done if progress else 0)
+        style.show_progress(self.bar, *((progress.done, progress.total) if progress else (0, 0)))
         style.say(self.state, self._words())
         style.say(self.notices, "\n".join(run.notices))
         self.save.setEnabled(self.desk.labels is not None)

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLayout,
+    QProgressBar,
     QPushButton,
     QScrollArea,
     QSizePolicy,
@@ -99,8 +100,24 @@ def button(text: str, tip: str = "") -> QPushButton:
 
 def paint_primary(target: QPushButton, color: str = ACCENT) -> None:
     """Make it the one button that the eye finds first."""
-    hover = QColor(color).lighter(115).name()
-    target.setStyleSheet(_PRIMARY.format(color=color, hover=hover))
+    look = _PRIMARY.format(color=color, hover=QColor(color).lighter(115).name())
+    if target.styleSheet() != look:  # each new style redraws the whole window
+        target.setStyleSheet(look)
+
+
+def bar() -> QProgressBar:
+    """A thin progress bar; its text stands below it."""
+    made = QProgressBar()
+    made.setTextVisible(False)
+    made.setMaximumHeight(8)
+    return made
+
+
+def show_progress(target: QProgressBar, done: int, total: int) -> None:
+    """How far; an unknown end shows an empty bar, for Qt's busy animation would redraw the canvas
+    beside it sixty times a second, which costs a core where there is no GPU."""
+    target.setRange(0, max(total, 1))
+    target.setValue(done if total else 0)
 
 
 def swatch(color: str, size: int = 14) -> QIcon:

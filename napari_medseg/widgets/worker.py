@@ -15,7 +15,7 @@ from napari_medseg.jobs import Job
 
 TICK_MS = 50
 BUDGET_S = 0.010  # of each tick, so that a flood of events leaves the window fluid
-SLOW_TICK_S = 0.1  # what only shows a number needs no more than 10 Hz
+SLOW_TICK_S = 0.2  # numbers and curves need no more, and each redraws the window
 
 
 class Worker(QObject):
@@ -26,7 +26,7 @@ class Worker(QObject):
     told
         Each event of the job, in order.
     ticked
-        At most ten times a second, after events came: the time to redraw.
+        At most five times a second, after events came: the time to redraw.
     returned, failed, stopped
         How it ended, exactly one of them; `failed` brings the exception.
     finished

@@ -11,7 +11,7 @@ import psutil
 from napari_medseg.correction.record import Example
 from napari_medseg.correction.store import Store
 from napari_medseg.errors import InputError
-from napari_medseg.jobs import Child, Job, Notice
+from napari_medseg.jobs import Child, Job, Progress
 from napari_medseg.models.card import ModelCard
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Tutor:
         self.refuse_second()
         self.running = True
         try:
-            yield Notice("collecting the corrected cases")
+            yield Progress(0, 0, "Collecting the corrected cases")
             examples = [*own, *others]
             if not examples:
                 raise InputError(NO_TEACHER)

@@ -103,7 +103,7 @@ def test_events_wait_while_a_stroke_is_on_and_none_is_lost(qtbot):
     assert said[:5] == [0, 1, 2, 3, 4]
 
 
-def test_a_flood_of_events_is_told_to_the_plots_at_most_ten_times_a_second(qtbot):
+def test_a_flood_of_events_is_told_to_the_plots_at_most_five_times_a_second(qtbot):
     worker, ticks = Worker(counting([], upto=20_000)), []
     worker.ticked.connect(lambda: ticks.append(1))
     assert len(run(qtbot, worker)) == 20_001
