@@ -73,16 +73,18 @@ def main() -> int:
     parser.add_argument("--fail", action="store_true", help="exit with 1 if a case differs")
     arguments = parser.parse_args()
     entries = json.loads((arguments.folder / "manifest.json").read_text("utf-8"))["entries"]
-    rows, wrong = [], 0
+    wrong = 0
+    sys.stdout.write("| case | expected | got | said |\n|---|---|---|---|\n")
     for entry in entries:
         expected = MEANT.get(entry["path"], entry["expect"])
         one = outcome(arguments.folder, entry)
         right = one.got in expected.split("_or_")
         wrong += not right
         mark = "" if right else " **≠**"
-        rows.append(f"| {entry['path']} | {entry['expect']} | {one.got}{mark} | {one.text} |")
-    sys.stdout.write("| case | expected | got | said |\n|---|---|---|---|\n" + "\n".join(rows))
-    sys.stdout.write(f"\n\n{len(entries) - wrong} of {len(entries)} as expected\n")
+        row = f"| {entry['path']} | {entry['expect']} | {one.got}{mark} | {one.text} |\n"
+        sys.stdout.write(row)
+        sys.stdout.flush()
+    sys.stdout.write(f"\n{len(entries) - wrong} of {len(entries)} as expected\n")
     return 1 if wrong and arguments.fail else 0
 
 

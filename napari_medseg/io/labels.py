@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.errors import ReadError
+from napari_medseg.volume.volume import label_counts
 
 IGNORE = 255  # voxels of this value teach nothing
 ROUNDING = 1e-3  # other tools' interpolation leaves 1.9999 for 2
 MOST_LABELS = 64  # an image with fewer distinct whole numbers is taken for a mask
 STRAY_SHARE = 1e-3  # of the labelled voxels: less is a slip, not a structure
 SAMPLE = 1 << 16
+MOST_COUNTED = 65535
 
 
 def as_labels(
@@ -30,9 +32,11 @@ def as_labels(
     low, high = int(whole.min()), int(whole.max())
     if low < -1:
         raise ReadError(f"a mask must hold labels from 0, got {low}; is this an image?", name)
-    notes = stray(whole)
+    numbers = label_counts(whole)
+    notes = _stray(numbers)
     if low == -1:
-        notes.append(f"{_voxels(whole, -1)} of -1 are read as {IGNORE}: ignore, they teach nothing")
+        told = _voxels(numbers[-1])
+        notes.append(f"{told} of -1 are read as {IGNORE}: ignore, they teach nothing")
         whole = np.where(whole == -1, IGNORE, whole)
         high = max(high, IGNORE)
     return whole.astype(np.min_scalar_type(high), copy=False), notes
@@ -63,21 +67,22 @@ def doubts(array: npt.NDArray[Any]) -> list[str]:
     if array.ndim != 3 or array.size == 0:
         return []
     sample = array.reshape(-1)[:: max(1, array.size // SAMPLE)]
-    if array.dtype.kind == "f" and (np.rint(sample) != sample).any():
+    if not np.isfinite(sample).all():
+        return []
+    if (np.rint(sample) != sample).any():
         return _probability(array)
-    if np.unique(sample).size > MOST_LABELS:
+    low, high = float(array.min()), float(array.max())
+    if np.unique(sample).size > MOST_LABELS or not -1 <= low <= high <= MOST_COUNTED:
         return []
-    values, counts = np.unique(array, return_counts=True)
-    if (
-        values.size > MOST_LABELS
-        or not np.isfinite(values).all()
-        or (np.rint(values) != values).any()
-    ):
+    if array.dtype.kind == "f" and (np.rint(array) != array).any():
         return []
-    found = stray(array) if values[0] >= -1 else []
-    if values[0] == -1 and values[-1] <= IGNORE:
-        text = f"{counts[0]} voxels are -1: as a mask they are read as {IGNORE} (ignore)"
-        found.append(text)
+    numbers = label_counts(array.astype(np.int32) if array.dtype.kind == "f" else array)
+    if len(numbers) > MOST_LABELS:
+        return []
+    found = _stray(numbers)
+    if low == -1 and high <= IGNORE:
+        told = _voxels(numbers[-1])
+        found.append(f"{told} of -1: as a mask they are read as {IGNORE} (ignore)")
     return found
 
 
@@ -88,18 +93,15 @@ def _probability(array: npt.NDArray[Any]) -> list[str]:
     return []
 
 
-def stray(whole: npt.NDArray[Any]) -> list[str]:
+def _stray(numbers: dict[int, int]) -> list[str]:
     """A sentence where 255 stands alone in a few voxels."""
-    n_stray = int(np.count_nonzero(whole == IGNORE))
-    if n_stray == 0:
-        return []
-    others = whole[(whole != IGNORE) & (whole > 0)]
-    lonely = others.size == 0 or int(others.max()) < IGNORE - 1
-    if lonely and n_stray <= max(1, STRAY_SHARE * others.size):
-        return [f"label {IGNORE} is in {_voxels(whole, IGNORE)} only: a slip, or the ignore value?"]
+    n_stray = numbers.get(IGNORE, 0)
+    others = {value: n for value, n in numbers.items() if value > 0 and value != IGNORE}
+    lonely = max(others, default=0) < IGNORE - 1
+    if 0 < n_stray <= max(1, STRAY_SHARE * sum(others.values())) and lonely:
+        return [f"label {IGNORE} is in {_voxels(n_stray)} only: a slip, or the ignore value?"]
     return []
 
 
-def _voxels(whole: npt.NDArray[Any], value: int) -> str:
-    n = int(np.count_nonzero(whole == value))
+def _voxels(n: int) -> str:
     return f"{n} voxel" if n == 1 else f"{n} voxels"

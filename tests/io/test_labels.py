@@ -25,13 +25,13 @@ def test_labels_keep_their_numbers_in_the_smallest_type(
 
 
 def test_minus_one_becomes_the_ignore_value_and_is_told() -> None:
-    labels, notes = as_labels(np.array([-1.0, 0, 1, 2]), "mask")
-    assert labels.tolist() == [255, 0, 1, 2]
+    labels, notes = as_labels(np.array([[[-1.0, 0, 1, 2]]]), "mask")
+    assert labels.ravel().tolist() == [255, 0, 1, 2]
     assert notes == ["1 voxel of -1 are read as 255: ignore, they teach nothing"]
 
 
 def test_numbers_that_interpolation_left_almost_whole_are_rounded() -> None:
-    assert as_labels(np.array([0.0, 1.99999]), "mask")[0].tolist() == [0, 2]
+    assert as_labels(np.array([[[0.0, 1.99999]]]), "mask")[0].ravel().tolist() == [0, 2]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from napari_medseg.errors import GridError, InputError
 from napari_medseg.volume import Geometry, Mask, Volume, mask_to_canonical, to_canonical
+from napari_medseg.volume.volume import label_counts
 
 
 def test_spacing_and_shape_go_z_y_x() -> None:
@@ -93,3 +94,17 @@ def test_a_mask_holds_unsigned_numbers_only() -> None:
 def test_the_labels_of_a_mask_are_those_that_occur() -> None:
     labels = np.array([0, 3, 3, 200], np.uint8).reshape(1, 2, 2)
     assert Mask(labels, Geometry.from_spacing((1, 2, 2))).values() == (3, 200)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "i8", "u8"])
+@pytest.mark.parametrize("values", [[0, 1, 7], [5], [0, 100], [3, 127]])
+def test_labels_are_counted_as_numpy_counts_them(dtype: str, values: list[int]) -> None:
+    array = np.random.default_rng(0).choice(np.array(values, dtype), (4, 5, 6))
+    found, counts = np.unique(array, return_counts=True)
+    assert label_counts(array) == dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("values", [[-1, 0, 2], [-30000, 70000], [0, 2**40], [10**9, 10**9 + 3]])
+def test_negative_and_huge_labels_are_counted_too(values: list[int]) -> None:
+    array = np.array(values, np.int64).reshape(1, 1, -1)
+    assert label_counts(array) == dict.fromkeys(values, 1)
