@@ -123,7 +123,10 @@ class Robot:
 
 
 def strokes_over(shape: npt.NDArray[np.bool_], brush: int) -> list[list[tuple[float, float]]]:
-    """Strokes, as lists of (y, x), that cover a shape with a round brush and stay inside it."""
+    """Strokes, as lists of (y, x), that cover a shape with a round brush and stay inside it.
+
+    As a person does: once around along the border, then the inside.
+    """
     from scipy import ndimage as ndi
 
     parts, count = ndi.label(shape)
@@ -132,11 +135,22 @@ def strokes_over(shape: npt.NDArray[np.bool_], brush: int) -> list[list[tuple[fl
         one = parts == number
         inside = ndi.distance_transform_edt(one) >= brush / 2
         if inside.any():
-            strokes.append(_rows(inside, max(2, brush // 2)))
+            strokes += [*_outlines(inside), _rows(inside, max(2, brush // 2))]
         else:
             y, x = np.argwhere(one).mean(axis=0)
             strokes.append([(y, x), (y, x)])
     return strokes
+
+
+def _outlines(inside: npt.NDArray[np.bool_]) -> list[list[tuple[float, float]]]:
+    """Around each part, a point every few pixels."""
+    from skimage.measure import find_contours
+
+    return [
+        [(float(y), float(x)) for y, x in (*(line[::5] - 1), line[-1] - 1)]
+        for line in find_contours(np.pad(inside, 1).astype(float), 0.5)
+        if len(line) > 8
+    ]
 
 
 def _rows(inside: npt.NDArray[np.bool_], step: int) -> list[tuple[float, float]]:

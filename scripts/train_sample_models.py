@@ -1,4 +1,4 @@
-"""Train the lung model of sample_data/models/ from the sample scans: about five minutes, one core.
+"""Train the lung model of sample_data/models/ from the sample scans: about eight minutes, one core.
 
     python scripts/train_sample_models.py
 
@@ -32,9 +32,9 @@ TEACHER, EXAM = "nodule_ct", "chest_ct"
 
 CONFIG = TrainConfig(
     name="lung in CT",
-    minutes=5.0,
-    spacing_mm=(5.0, 4.0, 4.0),
-    patch=(24, 64, 64),
+    minutes=8.0,
+    spacing_mm=(5.0, 3.0, 3.0),
+    patch=(24, 80, 80),
     features=(8, 16, 32, 64),
     batch=2,
     normalise=Normalise.CT_WINDOW,
