@@ -28,6 +28,7 @@ import traceback
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -210,7 +211,7 @@ def _accept(listener: Listener, process: subprocess.Popen[bytes]) -> Connection[
     def wait() -> None:
         try:
             answer.put(listener.accept())
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, AuthenticationError) as error:
             answer.put(error)
 
     threading.Thread(target=wait, daemon=True).start()
