@@ -6,7 +6,7 @@
 >>> layers.show(viewer, prediction.mask)                       # a person corrects it
 >>> example = Example(volume, corrected_mask, confirmed)       # what the person vouches for
 >>> outcome = finish(fine_tune(segmenter, [example], FineTuneConfig()))
->>> segmenter = outcome.segmenter                              # the candidate, if it passed the gate
+>>> segmenter = outcome.segmenter                              # the new one if it passed the gate
 """
 
 __version__ = "0.1.0"
