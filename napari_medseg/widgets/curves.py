@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_medseg.widgets import style
 
-HEIGHT_PX = 92
+HEIGHT_PX = 80
 MOST_POINTS = 400  # more than the plot has pixels
 
 
@@ -46,7 +46,7 @@ class Curves(QWidget):
         plot.showGrid(x=False, y=True, alpha=0.15)
         left = plot.getAxis("left")
         left.enableAutoSIPrefix(False)
-        left.setWidth(44)
+        left.setWidth(56)
         left.setLabel(name)
         pen = pyqtgraph.mkPen(color, width=2)
         curve = plot.plot([], [], pen=pen, symbol=symbol, symbolSize=6, symbolBrush=color)

@@ -16,7 +16,7 @@ from napari_medseg.correction.record import Box, Correction
 from napari_medseg.errors import MedsegError
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.training.config import FineTuneConfig
-from napari_medseg.volume import Volume
+from napari_medseg.volume import Mask, Volume
 from napari_medseg.widgets import layers
 from napari_medseg.widgets.notices import tell_error, warn
 from napari_medseg.widgets.runs import LearnRun, PredictRun
@@ -86,6 +86,7 @@ class Desk(QObject):
         self.hidden: frozenset[int] = frozenset()
         self.saved_at: datetime | None = None
         self._strokes: Strokes | None = None
+        self._aside: weakref.WeakKeyDictionary[Image, Labels] = weakref.WeakKeyDictionary()
         self.prediction = PredictRun(self, self.stroke_is_on, workbench.receive)
         self.learning = LearnRun(self)
         self._refresh_soon = _once(self, REFRESH_MS, self._refresh)
@@ -136,9 +137,13 @@ class Desk(QObject):
         return self.open_volume(volume, image)
 
     def open_volume(self, volume: Volume, image: Image | None = None) -> Case:
+        """Make a scan the case; the mask of the one before is put aside until it comes again."""
         self.prediction.stop()
+        self._put_aside()
         self._let_go()
-        case = self.workbench.open_case(volume)
+        case = self.workbench.open_case(volume, self._from_aside(image))
+        if not self.prediction.running:
+            self.prediction.clear()
         if image is None:
             image = next(one for one in layers.show(self.viewer, case.scan) if one.visible)
         data, look, _ = layers.case_layer(case)
@@ -149,6 +154,21 @@ class Desk(QObject):
         self.case_changed.emit()
         self._volumes_soon.start()
         return case
+
+    def _put_aside(self) -> None:
+        """Nobody shall paint on the mask of a closed case: it would not be recorded."""
+        if self.image is not None and self.labels is not None:
+            self.labels.editable = self.labels.visible = False
+            self._aside[self.image] = self.labels
+
+    def _from_aside(self, image: Image | None) -> Mask | None:
+        """The mask that was put aside for a scan; its layer goes."""
+        layer = None if image is None else self._aside.pop(image, None)
+        if layer is None or layer not in self.viewer.layers:
+            return None
+        mask = layers.mask_of(layer)
+        self.viewer.layers.remove(layer)
+        return mask
 
     def first_image(self) -> Image | None:
         """The scan to open where the user named none: the selected layer, else the first."""
@@ -309,7 +329,8 @@ class Desk(QObject):
         return None if viewed is None or case is None else case.own_slice(*viewed)
 
     def fine_tune(self, config: FineTuneConfig) -> None:
-        """Start a fine-tune on all that was corrected."""
+        """Start a fine-tune on all that was corrected; one that awaits its verdict is kept."""
+        self.keep_old()
         self.learning.start(self.workbench.fine_tune(config))
 
     def use_outcome(self) -> None:

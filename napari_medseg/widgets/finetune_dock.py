@@ -50,7 +50,7 @@ class FineTuneDock(style.Column):
         self.notices = style.hint(color="#d9a441")
         self.curves = Curves()
         self.add(style.heading("What you corrected"), self.corrected, self.reason)
-        self.add(self.run, self.bar, self.state, self.notices, self.curves, self.settings)
+        self.add(self.run, self.bar, self.state, self.notices)
 
     def _build_outcome(self) -> None:
         self.outcome = QWidget()
@@ -63,7 +63,7 @@ class FineTuneDock(style.Column):
         rows.addWidget(self.scores)
         rows.addWidget(self.verdict)
         rows.addLayout(style.row(self.use, self.keep, stretch=(1, 1)))
-        self.add(self.outcome)
+        self.add(self.outcome, self.curves, self.settings)
 
     def _build_versions(self) -> None:
         self.versions = VersionTable()
@@ -148,7 +148,10 @@ class FineTuneDock(style.Column):
         self.run.setText(
             "Stopping…" if run.stopping else "Stop" if run.running else "Start fine-tuning"
         )
-        style.paint_primary(self.run, style.STOP if run.running else style.ACCENT)
+        if run.result is None:
+            style.paint_primary(self.run, style.STOP if run.running else style.ACCENT)
+        else:
+            self.run.setStyleSheet("")  # first comes the decision below
         self.run.setEnabled(not run.stopping and (run.running or not self._reason()))
 
     def _show_run(self) -> None:
@@ -161,7 +164,7 @@ class FineTuneDock(style.Column):
         style.say(self.notices, "\n".join(run.notices))
         self.curves.setVisible(bool(run.steps))
         self.curves.draw(run.steps, run.losses, run.checks)
-        self.settings.setVisible(not run.running)
+        self.settings.setVisible(not run.running and run.result is None)
         self._show_outcome()
 
     def _words(self) -> str:

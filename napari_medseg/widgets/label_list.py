@@ -58,6 +58,7 @@ class LabelList(QTreeWidget):
             item = QTreeWidgetItem([label.name, ""])
             item.setData(0, VALUE, label.value)
             item.setIcon(0, swatch(label.color))
+            item.setToolTip(0, label.name)
             item.setFlags(
                 item.flags() | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEditable
             )

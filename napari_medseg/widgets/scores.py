@@ -89,7 +89,7 @@ class VersionTable(_Table):
         self.itemSelectionChanged.connect(lambda: self.picked.emit(self.current()))
 
     def show_versions(self, cards: Sequence[ModelCard], used: ModelCard | None) -> None:
-        self._cards = list(reversed(cards))
+        self._cards = list(reversed(distinct(cards)))
         rows = []
         for card in self._cards:
             mark = "● " if used is not None and card.version == used.version else ""
@@ -105,6 +105,11 @@ class VersionTable(_Table):
         """The card of the chosen row."""
         rows = {index.row() for index in self.selectedIndexes()}
         return self._cards[rows.pop()] if rows else None
+
+
+def distinct(cards: Sequence[ModelCard]) -> list[ModelCard]:
+    """Each model once, also if it lies in two places."""
+    return list({card.version: card for card in reversed(cards)}.values())[::-1]
 
 
 def number(dice: float) -> str:

@@ -16,6 +16,7 @@ from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import PLUGIN, desk_of, show_dock, watch_window
 from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.saving import save_mask
+from napari_medseg.widgets.scores import distinct
 
 DEVICES = {"auto": "Automatic (GPU if there is one)", "cpu": "CPU", "cuda": "GPU (CUDA)"}
 if sys.platform == "darwin":
@@ -115,14 +116,15 @@ class SegmentDock(style.Column):
     def _fill_models(self) -> None:
         bench = self.desk.workbench
         self.models.clear()
-        for card in bench.models:
+        cards = distinct(bench.models)
+        for card in cards:
             self.models.addItem(title(card), card)
             self.models.setItemData(
                 self.models.count() - 1, str(card.path), Qt.ItemDataRole.ToolTipRole
             )
         chosen = bench.segmenter
         if chosen is not None:
-            versions = [card.version for card in bench.models]
+            versions = [card.version for card in cards]
             if chosen.version in versions:
                 self.models.setCurrentIndex(versions.index(chosen.version))
         style.say(self.facts, facts(chosen) if chosen else "No model yet: load a model file.")

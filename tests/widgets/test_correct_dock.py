@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QInputDialog
 
 from napari_medseg.inference.events import BoxDone
+from napari_medseg.widgets import layers
 from napari_medseg.widgets.brush import brush_mm, pixels_of
 from napari_medseg.widgets.correct_dock import CorrectDock
 from napari_medseg.widgets.label_list import millilitres
@@ -44,6 +47,17 @@ def test_a_stroke_comes_back_when_the_scan_is_opened_again(dock, drag, qtbot, sc
     voxels = paint(dock, drag)
     again = dock.desk.open_volume(scan)
     assert np.count_nonzero(again.labels) == voxels
+
+
+def test_another_scan_puts_the_mask_aside_and_coming_back_brings_it(dock, viewer, scan):
+    desk, first = dock.desk, dock.desk.image
+    desk.workbench.receive(BoxDone((0, 0, 0), np.ones(desk.labels.data.shape, np.uint8)))
+    other, aside = layers.show(viewer, replace(scan, array=scan.array + 1))[0], desk.labels
+    desk.open_scan(other)
+    assert (aside.editable, np.count_nonzero(desk.labels.data)) == (False, 0)
+    desk.open_scan(first)
+    assert (desk.labels.data == 1).all()
+    assert aside not in viewer.layers
 
 
 def test_undo_takes_a_correction_back_and_redo_gives_it_again(dock, drag, qtbot):
