@@ -61,7 +61,7 @@ def test_learn_use_it_and_go_back(viewer, desk, qtbot, organ_model):
 def test_closing_the_window_while_it_learns_takes_less_than_five_seconds(
     make_napari_viewer, own_data, organ_model, scan, qtbot
 ):
-    viewer = make_napari_viewer()
+    viewer = make_napari_viewer(show=True)
     desk = desk_of(viewer)
     bench = desk.workbench
     bench.adopt(bench.add_model(organ_model))
@@ -71,7 +71,8 @@ def test_closing_the_window_while_it_learns_takes_less_than_five_seconds(
     start_quick(dock, steps=100_000)
     qtbot.waitUntil(lambda: len(desk.learning.steps) > 1, timeout=TIMEOUT_MS)
     started = time.monotonic()
-    desk.close()
+    viewer.close()
+    qtbot.waitUntil(lambda: desk.closed, timeout=5000)
     assert time.monotonic() - started < 5
     assert children() == []
 
