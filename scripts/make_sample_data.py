@@ -160,18 +160,6 @@ def made(case: Case, source: Path) -> tuple[Volume, Mask]:
     return volume, Mask(labels, volume.geometry, names)
 
 
-def hippocampus(folder: Path, target: Path) -> None:
-    """One held-back case of the hippocampus task, unchanged; CC BY-SA 4.0."""
-    name = "hippocampus_mr.nii.gz"
-    volume = io.read(folder / "images" / HIPPOCAMPUS)
-    mask = io.read_mask(folder / "labels" / HIPPOCAMPUS)
-    io.write_volume(volume, target / name)
-    io.write_mask(mask, target / name.replace(".nii", "_mask.nii"))
-
-
-HIPPOCAMPUS = "hippocampus_264.nii.gz"
-
-
 def unpacked(sdist: Path, target: Path) -> Path:
     """The distribution's data folder."""
     with tarfile.open(sdist) as archive:
@@ -186,7 +174,6 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("sdist", type=Path, help="pyradiomics-3.0.1.tar.gz")
-    parser.add_argument("--hippocampus", type=Path, help="its folder with images/ and labels/")
     parser.add_argument("--out", type=Path, default=FOLDER)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -196,8 +183,6 @@ def main() -> int:
             io.write_volume(volume, args.out / f"{case.name}.nii.gz")
             io.write_mask(mask, args.out / f"{case.name}_mask.nii.gz")
             sys.stdout.write(f"{case.name}: {volume.geometry}, labels {mask.values()}\n")
-    if args.hippocampus:
-        hippocampus(args.hippocampus, args.out)
     return 0
 
 

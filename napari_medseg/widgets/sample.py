@@ -57,11 +57,6 @@ def breast_mr() -> list[Any]:
     return _layers("breast_mr", "MR", TUMOUR)
 
 
-def hippocampus_mr() -> list[Any]:
-    """A T1 MR around a hippocampus, for the hippocampus model; without its mask."""
-    return _layers("hippocampus_mr", "MR")
-
-
 def truth(name: str) -> Path:
     """The mask that comes with a sample scan."""
     return folder() / f"{name}_mask.nii.gz"

@@ -21,7 +21,7 @@ from napari_medseg.widgets.scores import distinct
 DEVICES = {"auto": "Automatic (GPU if there is one)", "cpu": "CPU", "cuda": "GPU (CUDA)"}
 if sys.platform == "darwin":
     DEVICES["mps"] = "GPU (Apple)"
-SAMPLES = {"hippocampus": "hippocampus-mr"}  # by a word in the model's name; else the chest CT
+SAMPLE = "chest-ct"
 RUN_KEY = "Control-Alt-R"
 
 
@@ -106,10 +106,7 @@ class SegmentDock(style.Column):
             self.desk.try_to(self.desk.open_scan, image)
 
     def _open_sample(self) -> None:
-        card = self.desk.workbench.segmenter
-        name = card.name.lower() if card is not None else ""
-        sample = next((key for word, key in SAMPLES.items() if word in name), "chest-ct")
-        self.desk.viewer.open_sample(PLUGIN, sample)
+        self.desk.viewer.open_sample(PLUGIN, SAMPLE)
 
     # -- model --------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from napari_medseg import io
 from napari_medseg.errors import ReadError
 from napari_medseg.widgets import sample
 
-KEYS = ("chest-ct", "nodule-ct", "brain-mr", "breast-mr", "hippocampus-mr")
+KEYS = ("chest-ct", "nodule-ct", "brain-mr", "breast-mr")
 
 
 @pytest.fixture(autouse=True)
