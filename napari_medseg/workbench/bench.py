@@ -134,8 +134,13 @@ class Workbench:
                 volume.name,
             )
         self.close_case()
+        suggested = self._shelf.suggested(volume.modality)
+        if suggested is not None:
+            self.segmenter = suggested
         case = self.case = self._recovered(volume, mask, anonymous(subject))
         self.case_opened.emit(case)
+        if suggested is not None:
+            self.segmenter_adopted.emit(suggested)
         if case.tracker.touched:
             self.warned.emit(
                 f"earlier corrections of this scan are back: {case.tracker.painted} painted voxels "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from napari_medseg.errors import ModelError
 from napari_medseg.models.card import ModelCard
+from napari_medseg.models.checkpoint import load, save
 from napari_medseg.workbench import Shelf, Workbench, bundled_models, version_name
 
 
@@ -130,3 +132,18 @@ def test_a_model_of_the_user_is_told_to_the_docks(bench: Workbench, models: Path
     bench.models_changed.connect(lambda: told.append(1))
     assert bench.add_model(models / "cubes.safetensors").name == "cubes"
     assert told == [1]
+
+
+def test_a_first_scan_is_met_by_a_model_for_its_modality_until_the_user_chooses(
+    shelf: Shelf, tmp_path: Path, models: Path
+) -> None:
+    segmenter = load(models / "cubes.safetensors")
+    recipe = replace(segmenter.recipe, channels=("MRI",))
+    save(replace(segmenter, recipe=recipe, name="mr"), tmp_path / "mr.safetensors")
+    shelf.add(tmp_path / "mr.safetensors")
+    suggested = shelf.suggested("MR")
+    assert suggested is not None
+    assert suggested.name == "mr"
+    assert shelf.suggested("CT") is None
+    shelf.choose(shelf.cards[0])
+    assert shelf.suggested("MR") is None
