@@ -145,6 +145,8 @@ class FineTuneConfig:
         Wall time for the optimiser; 0 runs `steps` instead.
     ignore
         Mask value of voxels that teach nothing.
+    validations
+        How often the copy is scored; the best of these is the candidate.
     remember
         Weight of staying near the parent's own output where nobody corrected.
     anchor

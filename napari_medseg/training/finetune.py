@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,8 +47,9 @@ def fine_tune(
     """Teach a copy of the segmenter with corrected scans; the segmenter stays as it is.
 
     Only confirmed voxels are targets. Elsewhere, and wherever the parent was right, the copy is
-    held to the parent's own output, so that it forgets nothing. It is adopted if it scores better
-    than its parent on corrections that it has not seen. Closing the job leaves nothing behind.
+    held to the parent's own output, so that it forgets nothing. The candidate is the copy when it
+    scored best on corrections that it has not seen; it is adopted if that beats its parent. Closing
+    the job leaves nothing behind.
 
     Raises
     ------
@@ -67,11 +69,9 @@ def fine_tune(
         session = _Session(segmenter, held, config)
         before = yield from session.score(session.parent)
         yield Validated(0, before.dice, before.jaccard)
-        steps = yield from session.teach()
-        after = yield from session.score(session.student.average)
-        yield Validated(steps, after.dice, after.jaccard)
-        said = verdict(before, after, held.how, config.worst_drop)
-        return _outcome(segmenter, session, before, after, said, time.monotonic() - started)
+        best = yield from session.teach()
+        said = verdict(before, best.exam, held.how, config.worst_drop)
+        return _outcome(segmenter, session, before, best, said, time.monotonic() - started)
     finally:
         torch.set_num_threads(threads)
 
@@ -103,6 +103,15 @@ def fine_tune_file(
     )
 
 
+@dataclass(frozen=True)
+class _Snapshot:
+    """The student as it was when it was scored."""
+
+    weights: dict[str, torch.Tensor]
+    exam: Exam
+    step: int
+
+
 class _Session:
     """One fine-tune: the parent, its student and what they look at."""
 
@@ -122,8 +131,11 @@ class _Session:
         if not any(one.places for one in self.lessons):
             raise TrainingError("at least two slices must be corrected; correct another one")
 
-    def teach(self) -> Job[int]:
-        """Steps and validations until the time or the steps are up; their number."""
+    def teach(self) -> Job[_Snapshot]:
+        """Steps and validations until the time or the steps are up; the best that was seen.
+
+        A few scans are soon learnt by heart: what scores best on the others is often not the last.
+        """
         sampler = Sampler(
             [one for one in self.lessons if one.places],
             self.recipe.patch,
@@ -136,16 +148,24 @@ class _Session:
         )
         self.clock = Clock(self.clock.seconds, self.clock.steps)
         step, passed = 0, 0
+        best: _Snapshot | None = None
         while (done := self.clock.done(step)) < 1:
             if math.floor(done * self.config.validations) > passed:
                 passed = math.floor(done * self.config.validations)
-                exam = yield from self.score(self.student.average)
-                yield Validated(step, exam.dice, exam.jaccard)
+                best = yield from self._look(step, best)
             images, targets = (part.to(self.device) for part in sampler(step))
             loss = self._step(images, targets, decayed(Schedule.COSINE, done))
             step += 1
             yield StepDone(step, self.clock.steps, loss, self.clock.left_s(step))
-        return step
+        return (yield from self._look(step, best))
+
+    def _look(self, step: int, best: _Snapshot | None) -> Job[_Snapshot]:
+        """The better of the student as it is now and the best so far."""
+        exam = yield from self.score(self.student.average)
+        yield Validated(step, exam.dice, exam.jaccard)
+        if best is not None and best.exam.mean > exam.mean:
+            return best
+        return _Snapshot(weights_of(self.student.average), exam, step)
 
     def score(self, network: nn.Module) -> Job[Exam]:
         """The network's scores on what was held back."""
@@ -186,28 +206,33 @@ class _Session:
 
 
 def _outcome(
-    parent: Segmenter, session: _Session, before: Exam, after: Exam, said: Verdict, seconds: float
+    parent: Segmenter,
+    session: _Session,
+    before: Exam,
+    best: _Snapshot,
+    said: Verdict,
+    seconds: float,
 ) -> Outcome:
     candidate = Segmenter(
         parent.name,
         parent.network,
-        weights_of(session.student.average),
+        best.weights,
         parent.recipe,
         Lineage(
             parent=checkpoint.weights_hash(parent.weights)[:12],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             how="finetune",
             cases=len(session.lessons),
-            scores=dict(after.dice),
+            scores=dict(best.exam.dice),
             config=as_json(session.config),
-            note=said.why,
+            note=f"after {best.step} steps, {said.why}",
         ),
     )
     return Outcome(
         segmenter=candidate if said.adopted else parent,
         candidate=candidate,
         before=dict(before.dice),
-        after=dict(after.dice),
+        after=dict(best.exam.dice),
         adopted=said.adopted,
         why=said.why,
         seconds=seconds,
