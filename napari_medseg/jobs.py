@@ -120,8 +120,15 @@ class Child:
             self._folder = Path(tempfile.mkdtemp(prefix="medseg-"))  # 0700: others cannot look in
             key = secrets.token_bytes(KEY_BYTES)
             with Listener(None, authkey=key) as listener:
-                self._process = _launch(str(listener.address), self._folder, key)
-                self._pipe = _accept(listener, self._process)
+                self._process = _launch(str(listener.address), self._folder)
+                try:
+                    _hand_over(key, self._process)
+                    self._pipe = _accept(listener, self._process)
+                except WorkerDied:
+                    self._process.kill()
+                    self._process.wait()
+                    self._clean()
+                    raise
 
     def run(self, function: str, *args: object, **kwargs: object) -> Job[Any]:
         """The events and the result of ``"package.module:function"``, run in the child."""
@@ -193,15 +200,20 @@ class Child:
         )
 
 
-def _launch(address: str, folder: Path, key: bytes) -> subprocess.Popen[bytes]:
+def _launch(address: str, folder: Path) -> subprocess.Popen[bytes]:
     """The child; `subprocess`, for multiprocessing's spawn would run the user's script again."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "napari_medseg.jobs", address, str(folder)], stdin=subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-m", "napari_medseg.jobs", address, str(folder)],
+        stdin=subprocess.PIPE,
+        bufsize=0,
     )
+
+
+def _hand_over(key: bytes, process: subprocess.Popen[bytes]) -> None:
+    """Give the child its key; its stdin stays open, for its end tells it that we are gone."""
     assert process.stdin is not None
-    process.stdin.write(key)
-    process.stdin.flush()  # and left open: its end tells the child that we are gone
-    return process
+    with suppress(BrokenPipeError):  # it ended at once: `_accept` sees that
+        process.stdin.write(key)
 
 
 def _accept(listener: Listener, process: subprocess.Popen[bytes]) -> Connection[Any, Any]:
@@ -223,7 +235,6 @@ def _accept(listener: Listener, process: subprocess.Popen[bytes]) -> Connection[
             return got
         if process.poll() is not None:
             raise WorkerDied(f"a background process must start, it ended with {process.returncode}")
-    process.kill()
     raise WorkerDied(f"a background process must start within {START_TIMEOUT_S:.0f} s, it did not")
 
 

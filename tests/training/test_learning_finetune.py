@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import example_of
+from cubes import example_of
 
 from napari_medseg.correction.record import Example
 from napari_medseg.errors import ModelError, TrainingError

@@ -11,7 +11,7 @@ from torch import nn
 
 from napari_medseg.errors import TrainingError
 from napari_medseg.training.config import Optimiser, Precision, Schedule
-from napari_medseg.training.student import MOST_BAD_STEPS, Student, decayed
+from napari_medseg.training.student import MOST_BAD_STEPS, Student, decayed, mix
 
 CPU = torch.device("cpu")
 
@@ -101,6 +101,13 @@ def test_pulling_all_the_way_gives_the_parent() -> None:
     some, parent = student(), nn.Linear(3, 1)
     some.pull_towards(parent, 1.0)
     assert all(map(torch.allclose, weights(some.network), weights(parent)))
+
+
+def test_half_way_lies_the_mean_of_two_networks() -> None:
+    one, other = nn.Linear(3, 1), nn.Linear(3, 1)
+    mean = [(a + b) / 2 for a, b in zip(weights(one), weights(other), strict=True)]
+    mix(one, other, 0.5)
+    assert all(map(torch.allclose, weights(one), mean))
 
 
 def test_no_computing_in_half_precision_unless_allowed() -> None:

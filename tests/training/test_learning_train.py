@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cubes import phantom, write_case
 
 from napari_medseg.errors import DatasetError, WriteError
 from napari_medseg.inference.predict import predict
@@ -52,8 +53,6 @@ def test_a_training_tells_each_step_and_each_score(
 
 
 def test_a_trained_model_finds_the_cubes(segmenter: Segmenter) -> None:
-    from conftest import phantom
-
     volume, mask = phantom(77)
     found = finish(predict(volume, segmenter)).mask.labels
     assert dice(found > 0, mask.labels > 0) > 0.5
@@ -159,7 +158,6 @@ def test_each_family_learns(write_dataset: Write, quick: TrainConfig, family: Fa
 
 
 def test_a_model_of_slices_learns_and_predicts(tmp_path: Path, quick: TrainConfig) -> None:
-    from conftest import phantom, write_case
 
     volume, mask = phantom(1)
     flat = replace(
