@@ -146,7 +146,8 @@ class FineTuneConfig:
     ignore
         Mask value of voxels that teach nothing.
     validations
-        How often the copy is scored; the best of these is the candidate.
+        How often the copy, and the middle between it and its parent, is scored; the best of these
+        is the candidate.
     remember
         Weight of staying near the parent's own output where nobody corrected.
     anchor
@@ -157,7 +158,7 @@ class FineTuneConfig:
 
     steps: Annotated[int, {"min": 1, "max": 100_000}] = 200
     minutes: Annotated[float, {"min": 0.0, "max": 1_000.0}] = 0.0
-    learning_rate: Annotated[float, {"min": 1e-7, "max": 0.1}] = 2e-4
+    learning_rate: Annotated[float, {"min": 1e-7, "max": 0.1}] = 5e-4
     batch: Annotated[int, {"min": 1, "max": 64}] = 2
     ignore: Annotated[int, {"min": 0, "max": 65535}] = IGNORE
     augmentation: Annotated[float, {"min": 0.0, "max": 3.0}] = 1.0

@@ -52,15 +52,20 @@ def strange_values(examples: Sequence[Example], recipe: Recipe, ignore: int) -> 
 
 
 def exam_box(one: Lesson, recipe: Recipe) -> Lesson:
-    """The lesson cut to a size that is scored in seconds, around the middle of its labels."""
+    """The lesson cut to what is known and its surroundings, to a size that is scored in seconds."""
     limits = [FLAT_SLICES if tile == 1 else math.ceil(LARGEST * tile) for tile in recipe.patch]
     known = one.target != IGNORE
     marked = known & (one.target > 0)
     at = (marked if bool(marked.any()) else known).nonzero().float().median(0).values
     box = []
-    for n, limit, middle in zip(one.target.shape, limits, at.tolist(), strict=True):
-        start = min(max(0, int(middle) - limit // 2), max(0, n - limit))
-        box.append(slice(start, start + limit))
+    for near, limit, middle in zip(
+        _surroundings(one.target, recipe.patch), limits, at.tolist(), strict=True
+    ):
+        start, stop = near.start, min(near.stop, one.target.shape[len(box)])
+        if stop - start > limit:
+            start = min(max(start, int(middle) - limit // 2), stop - limit)
+            stop = start + limit
+        box.append(slice(start, stop))
     return replace(one, image=one.image[(slice(None), *box)], target=one.target[tuple(box)])
 
 

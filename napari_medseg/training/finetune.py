@@ -35,7 +35,7 @@ from napari_medseg.training.examples import exam_box, lessons_of, strange_values
 from napari_medseg.training.gate import Held, Verdict, hold_back, verdict
 from napari_medseg.training.loss import memory_loss, segmentation_loss
 from napari_medseg.training.sampling import Lesson, Sampler, with_places
-from napari_medseg.training.student import Student, decayed
+from napari_medseg.training.student import Student, decayed, mix
 from napari_medseg.training.validate import Exam, examine, scores, segmented
 
 CENTRED = 0.9  # share of the patches around a corrected voxel
@@ -160,12 +160,18 @@ class _Session:
         return (yield from self._look(step, best))
 
     def _look(self, step: int, best: _Snapshot | None) -> Job[_Snapshot]:
-        """The better of the student as it is now and the best so far."""
+        """The best so far, the student as it is now, or the middle between it and its parent.
+
+        The middle often knows more than either end: it forgets less (Wortsman et al. 2022).
+        """
+        middle = copy.deepcopy(self.student.average)
+        mix(middle, self.parent, 0.5)
+        half = _Snapshot(weights_of(middle), (yield from self.score(middle)), step)
         exam = yield from self.score(self.student.average)
         yield Validated(step, exam.dice, exam.jaccard)
-        if best is not None and best.exam.mean > exam.mean:
-            return best
-        return _Snapshot(weights_of(self.student.average), exam, step)
+        whole = _Snapshot(weights_of(self.student.average), exam, step)
+        known = (half, whole) if best is None else (best, half, whole)
+        return max(reversed(known), key=lambda snapshot: snapshot.exam.mean)  # of equals the last
 
     def score(self, network: nn.Module) -> Job[Exam]:
         """The network's scores on what was held back."""

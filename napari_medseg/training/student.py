@@ -84,10 +84,7 @@ class Student:
 
     def pull_towards(self, parent: nn.Module, share: float) -> None:
         """Move the weights this share of the way to another network's (L2-SP, decoupled)."""
-        with torch.no_grad():
-            own: list[torch.Tensor] = list(self.network.parameters())
-            theirs: list[torch.Tensor] = list(parent.parameters())
-            torch._foreach_lerp_(own, theirs, min(1.0, share))
+        mix(self.network, parent, min(1.0, share))
 
     def state(self) -> dict[str, Any]:
         """All that a later run needs to go on."""
@@ -122,10 +119,7 @@ class Student:
     def _follow(self) -> None:
         """Move the average; it forgets the random start faster than `ema` says."""
         weight = min(self.ema, (1 + self.steps) / (10 + self.steps))
-        with torch.no_grad():
-            own: list[torch.Tensor] = list(self.average.parameters())
-            seen: list[torch.Tensor] = list(self.network.parameters())
-            torch._foreach_lerp_(own, seen, 1 - weight)
+        mix(self.average, self.network, 1 - weight)
 
     def _skip(self) -> None:
         self.optimiser.zero_grad(set_to_none=True)
@@ -137,6 +131,14 @@ class Student:
                 f"the loss was not finite {self._bad} steps in a row; check the images, "
                 "or choose a lower learning rate"
             )
+
+
+def mix(network: nn.Module, other: nn.Module, share: float) -> None:
+    """Move a network's weights this share of the way to those of its like, in place."""
+    with torch.no_grad():
+        own: list[torch.Tensor] = list(network.parameters())
+        theirs: list[torch.Tensor] = list(other.parameters())
+        torch._foreach_lerp_(own, theirs, share)
 
 
 def decayed(schedule: Schedule, done: float) -> float:
