@@ -57,7 +57,7 @@ def exam_box(one: Lesson, recipe: Recipe) -> Lesson:
     known = one.target != IGNORE
     marked = known & (one.target > 0)
     at = (marked if bool(marked.any()) else known).nonzero().float().median(0).values
-    box = []
+    box: list[slice] = []
     for near, limit, middle in zip(
         _surroundings(one.target, recipe.patch), limits, at.tolist(), strict=True
     ):
