@@ -80,11 +80,28 @@ def prepare_mask(mask: Mask, prepared: Prepared, recipe: Recipe) -> torch.Tensor
         )
     outputs = outputs_of(mask.labels, recipe)
     turned = torch.from_numpy(np.ascontiguousarray(prepared.turn.apply(outputs)))
-    if tuple(turned.shape) == prepared.geometry.shape:
-        return turned
-    size = list(prepared.geometry.shape)
-    nearest = F.interpolate(turned[None, None].float(), size=size, mode="nearest-exact")
-    return nearest[0, 0].to(torch.uint8)
+    return _voted(turned, prepared.geometry.shape)
+
+
+def _voted(outputs: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """Each new voxel takes the output that most of the known old ones in it have.
+
+    255 only where none is known: a slice that a person corrected survives on thicker slices.
+    """
+    if tuple(outputs.shape) == shape:
+        return outputs
+    best = torch.zeros(shape)
+    winner = torch.full(shape, IGNORE, dtype=torch.uint8)
+    for output in torch.unique(outputs).tolist():
+        if output == IGNORE:
+            continue
+        share = F.interpolate(
+            (outputs == output)[None, None].float(), size=list(shape), mode="area"
+        )
+        ahead = share[0, 0] > best
+        winner[ahead] = output
+        best = torch.maximum(best, share[0, 0])
+    return winner
 
 
 def outputs_of(

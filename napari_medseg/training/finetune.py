@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -125,7 +125,7 @@ class _Session:
         self.student = Student(
             network, Optimiser.ADAMW, 0.0, config.ema, config.precision, self.device
         )
-        self.exam = [exam_box(one, self.recipe) for one in held.exam]
+        self.exam = [self._whole_slices(exam_box(one, self.recipe)) for one in held.exam]
         self.clock = Clock(config.minutes * 60, 0 if config.minutes else config.steps)
         self.lessons = [self._centred(one) for one in held.train]
         if not any(one.places for one in self.lessons):
@@ -198,6 +198,19 @@ class _Session:
         loss = self.student.step(loss_of, self.config.learning_rate * share)
         self.student.pull_towards(self.parent, self.config.anchor * share)
         return loss
+
+    def _whole_slices(self, one: Lesson) -> Lesson:
+        """The exam with the rest of each corrected slice as the parent has it.
+
+        Strokes alone are where the parent is wrong: on them a student that paints everything would
+        be perfect. What nobody corrected in the slice counts as right.
+        """
+        known = one.target != IGNORE
+        rest = ~known & known.flatten(1).any(1)[:, None, None]
+        if not bool(rest.any()):
+            return one
+        said = segmented(self.parent, one.image, self.recipe, self.device, self.half)
+        return replace(one, target=torch.where(rest, said.to(one.target.dtype), one.target))
 
     def _centred(self, one: Lesson) -> Lesson:
         """The lesson with the places of its labels, and of the corrections where that is quick."""

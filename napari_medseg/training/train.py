@@ -246,7 +246,7 @@ class _Run:
             how="train",
             cases=len(self.curriculum.train),
             scores=self.best.dice,
-            config={**as_json(self.config), "run_folder": ""},
+            config={**as_json(self.config), "run_folder": "", "validation": []},  # no case's name
             note=f"{self.best.step} steps of {self.step} in {minutes:.1f} min, "
             f"{len(self.curriculum.validation)} cases held back",
         )

@@ -149,3 +149,22 @@ def test_a_mask_turns_with_its_scan() -> None:
     np.testing.assert_allclose(
         prepared.geometry.world(np.argwhere(outputs == 1)), volume.geometry.world([(2, 3, 4)])
     )
+
+
+def test_a_corrected_slice_survives_on_thicker_slices() -> None:
+    thin = Volume(np.zeros((20, 4, 4)), Geometry.from_spacing((20, 4, 4)))
+    recipe = replace(RECIPE, spacing_mm=(5.0, 1.0, 1.0))
+    labels = np.full((20, 4, 4), 255, np.uint8)
+    labels[11] = 3
+    labels[11, 0] = 0
+    outputs = prepare_mask(Mask(labels, thin.geometry), prepare(thin, recipe), recipe)
+    known = outputs != 255
+    assert known.flatten(1).any(1).tolist() == [False, False, True, False]
+    assert sorted(outputs[known].tolist()) == [0] * 4 + [1] * 12
+
+
+def test_most_voxels_decide_what_a_coarser_one_is() -> None:
+    fine = Volume(np.zeros((1, 2, 4)), Geometry.from_spacing((1, 2, 4)))
+    recipe = replace(RECIPE, spacing_mm=(1.0, 2.0, 2.0))
+    mask = Mask(np.array([[[3, 3, 9, 0], [3, 0, 9, 9]]], np.uint8), fine.geometry)
+    assert prepare_mask(mask, prepare(fine, recipe), recipe).tolist() == [[[1, 2]]]
