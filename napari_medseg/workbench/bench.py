@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from psygnal import Signal
 
 from napari_medseg.correction.record import Box, Correction, Example
@@ -29,6 +28,7 @@ from napari_medseg.workbench.case import (
     Case,
     anonymous,
     blank_state,
+    clash,
     merged,
     tracker_of,
     unnamed,
@@ -92,14 +92,31 @@ class Workbench:
         return [] if self.segmenter is None else self._shelf.family(self.segmenter)
 
     def adopt(self, card: ModelCard) -> None:
-        """Use this model from now on, also after a restart."""
+        """Use this model from now on, also after a restart.
+
+        A case that nobody touched takes the model's structures over; one that a person corrected
+        keeps its own, and where the model means another one by a number that is told.
+        """
+        before = () if self.segmenter is None else self.segmenter.recipe.labels
         self.segmenter = card
         self._shelf.choose(card)
         if self.case is not None:
-            if not self.case.tracker.touched:
-                self.case.family = self._family()
-            self._rename(merged(self.case.names, card.recipe.labels))
+            self._fit_case(self.case, before, card.recipe.labels)
         self.segmenter_adopted.emit(card)
+
+    def _fit_case(self, case: Case, before: tuple[Label, ...], labels: tuple[Label, ...]) -> None:
+        """Let the open case follow from a model with some structures to one with others."""
+        self.commit()
+        names = merged(case.names, labels)
+        if not case.tracker.touched:
+            case.family = self._family()
+            self._recorder.model_wrote()  # a record that goes on holds another model's
+            if labels != before:
+                own = [label for label in case.names if label not in before]
+                names = merged(labels, merged(own, unnamed(case.present())))
+        elif labels != before and (told := clash(case.names, labels)):
+            self.warned.emit(told)
+        self._rename(names)
 
     def add_model(self, path: Path) -> ModelCard:
         """Put a checkpoint of the user's on the list; ModelError where it is none."""
@@ -185,7 +202,7 @@ class Workbench:
         """Volume of each structure as of the last commit, by its number; named ones always."""
         case = self._open_case()
         counts, voxel_ml = case.tracker.counts, case.volume.geometry.voxel_ml
-        values = {int(v) for v in np.flatnonzero(counts) if v} | {n.value for n in case.names}
+        values = {*case.present(), *(n.value for n in case.names)}
         return {value: float(counts[value]) * voxel_ml for value in sorted(values)}
 
     def add_label(self, name: str, color: str = "") -> Label:
@@ -215,8 +232,7 @@ class Workbench:
         correction = case.tracker.commit(box)
         if correction is not None:
             self._recorder.keep(case, correction, self._predictor.running)
-            present = [int(value) for value in np.flatnonzero(case.tracker.counts) if value]
-            self._rename(merged(case.names, unnamed(present)))
+            self._rename(merged(case.names, unnamed(case.present())))
             self.correction_committed.emit(correction)
         self.poll()
         return correction

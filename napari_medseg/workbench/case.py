@@ -17,6 +17,7 @@ from napari_medseg.inference.events import BoxDone
 from napari_medseg.volume import Label, Mask, Reorientation, Volume
 
 IGNORE = 255  # the mask value that teaches nothing; no structure may have it
+CLASHES_TOLD = 3
 COLORS = (
     "#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#46f0f0",
     "#f032e6", "#bcf60c", "#fabebe", "#008080", "#e6beff", "#9a6324",
@@ -105,6 +106,10 @@ class Case:
         marks, names = self.tracker.marks, self.names
         return State(*self.tracker.copies(), marks, names, self.subject, self.family)
 
+    def present(self) -> list[int]:
+        """The numbers above 0 that some voxel has, as of the last commit."""
+        return [int(value) for value in np.flatnonzero(self.tracker.counts) if value]
+
     def top_label(self) -> int:
         """The largest number that a voxel can hold."""
         return int(np.iinfo(self.labels.dtype).max)
@@ -123,6 +128,15 @@ def merged(first: Iterable[Label], second: Iterable[Label]) -> tuple[Label, ...]
     by_value = {label.value: label for label in second}
     by_value.update({label.value: label for label in first})
     return tuple(by_value[value] for value in sorted(by_value))
+
+
+def clash(names: Iterable[Label], others: Iterable[Label]) -> str:
+    """A sentence on the numbers by which a model means another structure; "" if there are none."""
+    theirs = {label.value: label.name for label in others}
+    differ = [one for one in names if theirs.get(one.value, one.name) != one.name]
+    told = [f"{one.value} is {one.name} here, {theirs[one.value]} in that model" for one in differ]
+    more = f"; and {len(told) - CLASHES_TOLD} more" if len(told) > CLASHES_TOLD else ""
+    return f"{'; '.join(told[:CLASHES_TOLD])}{more}"
 
 
 def unnamed(values: Iterable[int]) -> tuple[Label, ...]:

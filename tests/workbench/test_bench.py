@@ -17,6 +17,7 @@ from napari_medseg.errors import GridError, InputError
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.events import BoxDone
 from napari_medseg.io import read_mask
+from napari_medseg.models.card import ModelCard
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.volume import Geometry, Label, Mask, Volume
 from napari_medseg.workbench import Workbench
@@ -247,6 +248,26 @@ def test_examples_are_those_of_the_open_and_of_all_closed_cases(
     assert len({example.subject for example in bench.examples()}) == 3
 
 
+def test_an_untouched_case_takes_over_the_structures_of_the_model_chosen_next(
+    bench: Workbench, scan: Volume
+) -> None:
+    case = bench.open_case(scan)
+    bench.receive(BoxDone((0, 0, 0), np.full((1, 1, 1), 3, np.uint8)))
+    bench.add_label("mine")
+    bench.adopt(_lungs(bench))
+    assert [n.name for n in case.names] == ["lung", "mine", "label 3"]
+
+
+def test_a_corrected_case_keeps_its_names_and_tells_what_the_model_means_by_them(
+    bench: Workbench, scan: Volume, heard: list[str]
+) -> None:
+    case = bench.open_case(scan)
+    case.labels[HERE] = 1  # not committed yet
+    bench.adopt(_lungs(bench))
+    assert case.names == (Label(1, "ball", "#ff0000"),)
+    assert heard == ["1 is ball here, lung in that model"]
+
+
 def test_cases_of_another_model_do_not_teach(bench: Workbench, scan: Volume) -> None:
     bench.open_case(scan).labels[HERE] = 1
     bench.commit()
@@ -289,6 +310,12 @@ def test_closing_twice_is_as_good_as_once(bench: Workbench, scan: Volume) -> Non
     bench.close()
     bench.close()
     assert closed == [1]
+
+
+def _lungs(bench: Workbench) -> ModelCard:
+    """A model that calls 1 "lung"."""
+    card = bench.models[1]
+    return replace(card, recipe=replace(card.recipe, labels=(Label(1, "lung", "#00ff00"),)))
 
 
 def _count(signal: Any) -> list[int]:
