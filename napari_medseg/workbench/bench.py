@@ -272,9 +272,7 @@ class Workbench:
         """The job that segments the open case; give each event that it yields to `receive`."""
         case, card = self._open_case(), self._segmenter()
         self.commit()
-        job = self._predictor.predict(case, card, config)
-        case.family = self._family()  # its labels are this model's from now on
-        return job
+        return self._predictor.predict(case, card, config, self._family())
 
     def receive(self, event: object) -> None:
         """Take what a prediction gives: boxes, on the scan's own grid; all else is let pass.
@@ -287,6 +285,9 @@ class Workbench:
         if isinstance(event, CaseBox) and event.key != self.case.key:
             return
         if isinstance(event, CaseBox) and event.last:
+            if not self.case.tracker.touched:  # all of its labels are this model's
+                self.case.family = event.family
+                self._recorder.model_wrote()
             self._recorder.keep_whole(self.case)
         else:
             self._write(event)
@@ -299,8 +300,8 @@ class Workbench:
         self._tutor.refuse_second()
         if not own and self.case is not None and self.case.tracker.touched:
             raise InputError(
-                "this scan was corrected with another model; segment it with the one in use, "
-                "or go back to the other"
+                "this scan was corrected with another model; go back to that one, "
+                "or correct another scan with the model in use"
             )
         if not own and not self._recorder.settled().corrected():
             raise InputError(NO_TEACHER)

@@ -21,10 +21,14 @@ PIECE_VOXELS = 1 << 20  # of one event: written between two mouse moves
 
 @dataclass(frozen=True, eq=False)
 class CaseBox(BoxDone):
-    """A finished box of the case `key`; the `last` one is empty and ends the prediction."""
+    """A finished box of the case `key`.
+
+    The `last` one is empty, ends the prediction and says of which `family` its model is.
+    """
 
     key: str = ""
     last: bool = False
+    family: str = ""
 
 
 class Predictor:
@@ -34,7 +38,9 @@ class Predictor:
         self._child = Child()
         self.running = False
 
-    def predict(self, case: Case, card: ModelCard, config: PredictConfig) -> Job[Prediction]:
+    def predict(
+        self, case: Case, card: ModelCard, config: PredictConfig, family: str = ""
+    ) -> Job[Prediction]:
         """The job; its boxes are small, say which case they belong to, and end with a last one.
 
         Raises
@@ -49,13 +55,15 @@ class Predictor:
                 "choose the model before you open the scan"
             )
         self._refuse_second()
-        return self._run(case, card, config)
+        return self._run(case, card, config, family)
 
     def close(self) -> None:
         """End the process, within two seconds."""
         self._child.close()
 
-    def _run(self, case: Case, card: ModelCard, config: PredictConfig) -> Job[Prediction]:
+    def _run(
+        self, case: Case, card: ModelCard, config: PredictConfig, family: str
+    ) -> Job[Prediction]:
         self._refuse_second()
         self.running = True
         try:
@@ -65,7 +73,7 @@ class Predictor:
             self.running = False
         labels = result.mask.labels
         yield from _pieces(BoxDone((0, 0, 0), labels), case.key)  # may be cleaner than the boxes
-        yield CaseBox((0, 0, 0), labels[:0], case.key, last=True)
+        yield CaseBox((0, 0, 0), labels[:0], case.key, last=True, family=family)
         return result
 
     def _refuse_second(self) -> None:

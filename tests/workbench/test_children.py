@@ -90,6 +90,35 @@ def test_a_prediction_that_is_stopped_can_be_started_again(bench: Workbench, sca
 
 
 @pytest.mark.usefixtures("standin")
+def test_a_prediction_by_another_model_does_not_make_corrections_its_teachers(
+    bench: Workbench, scan: Volume
+) -> None:
+    case = bench.open_case(scan)
+    case.labels[HERE] = 1
+    bench.adopt(bench.models[1])
+    job = bench.predict(SLOW)
+    bench.receive(next(job))
+    job.close()
+    with pytest.raises(InputError, match="corrected with another model"):
+        bench.fine_tune(FineTuneConfig())
+    predict(bench)
+    assert case.family == bench.models[0].version
+
+
+@pytest.mark.usefixtures("standin")
+def test_an_untouched_case_belongs_to_the_model_whose_prediction_ended(
+    bench: Workbench, scan: Volume
+) -> None:
+    case = bench.open_case(scan)
+    job = bench.predict(PredictConfig())
+    bench.adopt(bench.models[1])
+    bench.receive(next(job))
+    assert case.family == bench.models[1].version
+    finish(job, bench.receive)
+    assert case.family == bench.models[0].version
+
+
+@pytest.mark.usefixtures("standin")
 def test_a_fine_tune_learns_from_every_corrected_case_and_its_model_can_be_used(
     bench: Workbench, scan: Volume, tmp_path: Path
 ) -> None:
