@@ -46,6 +46,8 @@ class Journal:
         Gives the case as it is now, or a little later; called on the writer's thread.
     report
         Takes a sentence for the user; called on the writer's thread.
+    gate
+        Held while the log is opened, so that readers of this window are waited for.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Journal:
         after: int,
         whole: Callable[[], State],
         report: Callable[[str], None],
+        gate: threading.Lock | None = None,
     ) -> None:
         self.acknowledged = 0
+        self._gate = gate or threading.Lock()
         self._files, self._seq, self._whole, self._report = files, after, whole, report
         self._tickets = 0
         self._since_state = STATE_EVERY  # the first step brings a whole state
@@ -181,7 +185,8 @@ class Journal:
 
     def _write(self, step: Step | None) -> None:
         if self._log is None:
-            self._log = self._opened()
+            with self._gate:
+                self._log = self._opened()
         seq = self._seq + 1
         if step is None:
             save(self._whole(), self._files.state(seq))

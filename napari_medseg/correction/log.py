@@ -38,6 +38,13 @@ class Log:
     file is locked for everybody else, which also spares SQLite's shared memory (that fails on
     network drives).
 
+    Parameters
+    ----------
+    path
+        The file; made where there is none, unless it is only looked at.
+    look
+        Only read: nothing can be written, and no table is made.
+
     Raises
     ------
     sqlite3.OperationalError
@@ -46,13 +53,15 @@ class Log:
         The file is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, look: bool = False) -> None:
         self._db = sqlite3.connect(path, timeout=0.2, isolation_level=None)
         try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            if look:
+                self._db.execute("PRAGMA query_only=ON")
+            elif not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
                 self._db.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 self._db.execute(SCHEMA)
         except sqlite3.Error:

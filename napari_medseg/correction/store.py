@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,14 @@ class Recovered:
 
 
 class Store:
-    """The folder of corrected cases; no file in it carries a patient's name or path."""
+    """The folder of corrected cases; no file in it carries a patient's name or path.
+
+    A log is open for one reader or writer only: those of this window wait for each other.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._gate = threading.Lock()  # around opening a log, and reading it
 
     def files(self, key: str) -> CaseFiles:
         """Where a case lies."""
@@ -65,28 +70,40 @@ class Store:
             The case before anything was done, to play the log onto where no whole state is left.
         """
         files = self.files(key)
+        found, damaged = self._look(files, blank)
+        if damaged and found.state is not None and found.writable:
+            with self._gate:
+                seq = _repair(files, found.state, found.seq)
+            found = replace(found, seq=seq, warning=_DAMAGED)
+        return found if found.seq or not found.writable else replace(found, state=None)
+
+    def _look(
+        self, files: CaseFiles, blank: State | None, look: bool = False
+    ) -> tuple[Recovered, bool]:
+        """What can be read of a case, and whether that is not all; changes nothing.
+
+        The log is closed again before its steps are played: another thread may wait for it.
+        """
         state, seq, damaged = _newest_state(files)
         base = blank if state is None else state
         if base is None:
-            return Recovered(None)
-        if files.log_is_empty():
-            damaged |= state is not None  # a log is begun before the first state
-        else:
-            try:
-                base, seq, cut = _replay(files, base, seq)
-            except sqlite3.DatabaseError as error:
-                warning = _ELSEWHERE if is_locked(error) else _UNREADABLE.format(error)
-                return Recovered(state, seq, warning, writable=False)
-            damaged |= cut
-        if damaged:
-            seq = _repair(files, base, seq)
-        return Recovered(base if seq else None, seq, _DAMAGED if damaged else "")
+            return Recovered(None), False
+        if files.log_is_empty():  # a log is begun before the first state
+            return Recovered(base, seq), damaged or state is not None
+        try:
+            with self._gate:
+                steps, cut = _steps(files, seq, look)
+        except sqlite3.DatabaseError as error:
+            warning = _ELSEWHERE if is_locked(error) else _UNREADABLE.format(error)
+            return Recovered(state, seq, warning, writable=False), damaged
+        base, seq, misfit = _replay(steps, base, seq)
+        return Recovered(base, seq), damaged or cut or misfit
 
     def journal(
         self, key: str, after: int, whole: Callable[[], State], report: Callable[[str], None]
     ) -> Journal:
         """The writer of an open case."""
-        return Journal(self.files(key), after, whole, report)
+        return Journal(self.files(key), after, whole, report, self._gate)
 
     def keep_scan(self, key: str, volume: Volume) -> Iterator[None] | None:
         """The work of copying a case's scan, in parts; None where the copy is there."""
@@ -108,13 +125,14 @@ class Store:
         """A case as a teacher of a family of models.
 
         None where it belongs to another family, nothing is corrected, or its files are not whole.
+        Nothing on the disk changes; may be called on any thread.
         """
         try:
             volume = read_scan(self.files(key))
         except DamagedError:
             return None
         empty = np.zeros(volume.geometry.shape, np.uint8)
-        state = self.recover(key, State(empty, empty.copy())).state
+        state = self._look(self.files(key), State(empty, empty.copy()), look=True)[0].state
         if state is None or (state.family, state.labels.shape) != (family, volume.geometry.shape):
             return None
         tracker = state.tracker()
@@ -155,18 +173,28 @@ def _newest_state(files: CaseFiles) -> tuple[State | None, int, bool]:
     return None, 0, damaged
 
 
-def _replay(files: CaseFiles, state: State, seq: int) -> tuple[State, int, bool]:
-    """The state after the log's steps, its number, and whether the log is damaged."""
+def _steps(files: CaseFiles, after: int, look: bool) -> tuple[list[Entry], bool]:
+    """The log's steps with a higher number, and whether the log is damaged behind them."""
+    steps: list[Entry] = []
     try:
-        with closing(Log(files.log)) as log:
-            for entry in log.read(after=seq):
-                if _misses(entry, seq):
-                    return state, seq, True
-                state, seq = apply(state, entry.kind, entry.header, entry.payload), entry.seq
+        with closing(Log(files.log, look)) as log:
+            steps.extend(log.read(after))  # keeps those before the damage
     except sqlite3.DatabaseError as error:
         if is_passing(error):
             raise
-        return state, seq, True
+        return steps, True
+    except (TypeError, ValueError):
+        return steps, True
+    return steps, False
+
+
+def _replay(steps: list[Entry], state: State, seq: int) -> tuple[State, int, bool]:
+    """The state after some steps, its number, and whether one of them did not fit."""
+    try:
+        for entry in steps:
+            if _misses(entry, seq):
+                return state, seq, True
+            state, seq = apply(state, entry.kind, entry.header, entry.payload), entry.seq
     except (DamagedError, TypeError, ValueError):
         return state, seq, True
     return state, seq, False

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
+from time import sleep
 
 import numpy as np
 import pytest
 from painting import KEY, SHAPE, Session, same
 
 from napari_medseg.correction.files import keep_scan, read_scan
+from napari_medseg.correction.log import Entry, Log
 from napari_medseg.correction.state import DamagedError
 from napari_medseg.correction.store import Store, content_key, data_folder
 from napari_medseg.volume import Geometry, Volume
@@ -161,6 +165,41 @@ def test_a_repaired_record_is_repaired_once_and_goes_on(session: Session) -> Non
     found = session.open()
     assert not found.warning
     assert same(found.state, last)
+
+
+def test_a_scan_that_is_opened_while_it_is_read_as_a_teacher_is_recorded_all_the_same(
+    session: Session, scan: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.paint(3)
+    list(keep_scan(scan, session.files))
+    session.close()
+    reading, read = Event(), Log.read
+
+    def slow(log: Log, after: int) -> Iterator[Entry]:
+        reading.set()
+        sleep(0.5)  # longer than SQLite waits
+        return read(log, after)
+
+    monkeypatch.setattr(Log, "read", slow)
+    job = Thread(target=session.store.example, args=(KEY, "root"))
+    job.start()
+    assert reading.wait(5)
+    found = session.store.recover(KEY, session.blank())
+    job.join()
+    assert (found.writable, found.warning) == (True, "")
+
+
+def test_reading_a_damaged_case_as_a_teacher_repairs_nothing(
+    session: Session, scan: Volume
+) -> None:
+    list(keep_scan(scan, session.files))
+    _paint_and_close(session)
+    content = session.files.log.read_bytes()
+    session.files.log.write_bytes(content[: len(content) // 2])
+    before = {path.name: path.read_bytes() for path in session.store.folder.iterdir()}
+    assert session.store.example(KEY, "root") is not None
+    after = {path.name: path.read_bytes() for path in session.store.folder.iterdir()}
+    assert after == before
 
 
 def test_the_data_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
