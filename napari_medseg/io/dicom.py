@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_medseg.errors import ReadError
 from napari_medseg.io.dicom_header import FLAT, Frame, Header, read_header
+from napari_medseg.io.dicom_pet import suv_factor
 from napari_medseg.io.dicom_stack import Layout, counted, layout
 from napari_medseg.io.dicom_values import dtype_of, values
 from napari_medseg.io.files import READABLE, looks_like_dicom
@@ -142,7 +143,7 @@ def _series(path: Path) -> list[Series]:
     for header in scans:
         by_uid[_family(header)].append(header)
     families = sorted(by_uid.values(), key=lambda family: (family[0].number, family[0].uid))
-    found = [one for family in families for one in _split(family)]
+    found = [one for family in families for one in _split(_as_suv(family))]
     return _named(found)
 
 
@@ -189,6 +190,14 @@ def _family(header: Header) -> tuple[object, ...]:
     if header.uid:
         return (header.uid, alone)
     return ("", header.modality, header.number, header.description, alone)
+
+
+def _as_suv(family: list[Header]) -> list[Header]:
+    """PET files with the one factor of their series; as they are where the tags do not allow it."""
+    factor = suv_factor([header.dose for header in family])
+    if factor is None:
+        return family
+    return [replace(header, unit="SUV", suv_factor=factor) for header in family]
 
 
 def _split(family: list[Header]) -> list[Series]:

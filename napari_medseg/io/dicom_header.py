@@ -23,7 +23,7 @@ from pydicom.uid import (
 
 from napari_medseg.errors import ReadError
 from napari_medseg.io import guard
-from napari_medseg.io.dicom_pet import PET_TAGS, suv_factor
+from napari_medseg.io.dicom_pet import PET_TAGS, Dose, dose_of
 
 PIXEL_TAGS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 IDENTITY_TAGS = (
@@ -55,6 +55,7 @@ PLAIN_SYNTAXES = (
 )
 MOST_DEFLATED_BYTES = 1 << 28
 DEFER_BYTES = 1 << 16
+ACTIVITY = "Bq/ml"
 DAMAGE = (InvalidDicomError, BytesLengthException, RecursionError)
 
 
@@ -72,7 +73,10 @@ class Plane:
 
 @dataclass(frozen=True)
 class Header:
-    """One file. `not_a_scan` and `broken` say why its pixels are of no use; else empty."""
+    """One file. `not_a_scan` and `broken` say why its pixels are of no use; else empty.
+
+    `dose` is what one PET file in Bq/ml says; `suv_factor` and the unit SUV come from its series.
+    """
 
     path: Path
     uid: str
@@ -86,11 +90,12 @@ class Header:
     compressed: bool
     inverted: bool
     unit: str
-    suv_factor: float | None
+    dose: Dose | None
     window: tuple[float, float] | None
     planes: tuple[Plane, ...]
     not_a_scan: str = ""
     broken: str = ""
+    suv_factor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def _header(dataset: Any, path: Path) -> Header:
     compressed = bool(syntax) and syntax not in PLAIN_SYNTAXES
     n_frames = max(1, _int(dataset, "NumberOfFrames", 1))
     broken = "" if kind else _broken(dataset, path, n_frames, compressed, syntax)
-    unit, factor = _unit(dataset, modality)
+    unit = _unit(dataset, modality)
     return Header(
         path=path,
         uid=str(dataset.get("SeriesInstanceUID") or "").strip(),
@@ -166,7 +171,7 @@ def _header(dataset: Any, path: Path) -> Header:
         compressed=compressed,
         inverted=str(dataset.get("PhotometricInterpretation")) == "MONOCHROME1",
         unit=unit,
-        suv_factor=factor,
+        dose=dose_of(dataset) if unit == ACTIVITY else None,
         window=_window(dataset),
         planes=() if kind or broken else _planes(dataset, n_frames),
         not_a_scan=kind,
@@ -214,19 +219,16 @@ def _dtype(dataset: Any) -> str:
     return f"{'i' if _int(dataset, 'PixelRepresentation') == 1 else 'u'}{size}"
 
 
-def _unit(dataset: Any, modality: str) -> tuple[str, float | None]:
-    """The unit after rescaling, and for PET the factor that makes it SUV, if the tags allow."""
+def _unit(dataset: Any, modality: str) -> str:
+    """The unit after rescaling."""
     if modality == "CT":
         has_scale = "RescaleIntercept" in dataset or "SharedFunctionalGroupsSequence" in dataset
         kind = str(dataset.get("RescaleType") or "HU").upper()
-        return ("HU" if has_scale and kind in ("HU", "US") else ""), None
+        return "HU" if has_scale and kind in ("HU", "US") else ""
     if modality != "PT":
-        return "", None
+        return ""
     units = str(dataset.get("Units") or "").upper()
-    factor = suv_factor(dataset) if units == "BQML" else None
-    if factor is not None or units == "GML":
-        return "SUV", factor
-    return ("Bq/ml" if units == "BQML" else units.capitalize()), None
+    return {"GML": "SUV", "BQML": ACTIVITY}.get(units, units.capitalize())
 
 
 def _description(dataset: Any) -> str:

@@ -23,6 +23,9 @@ SAME_PLACE_MM = 0.01
 UNEVEN = 0.01  # of the step, as highdicom's own default
 TILT_DEGREES = 0.2
 MULTIPLE = 0.05  # of the step: how close a gap must be to whole steps to mean missing slices
+MOST_STEPS = 10  # in a gap that still means missing slices
+NEAR = 0.1  # of the usual gap: two slices closer than this are one place
+MOST_SLICES = 20_000  # of an interpolated stack
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,7 @@ def _unplaced(frames: Sequence[Frame]) -> Layout:
 def _placed(frames: Sequence[Frame]) -> Layout:
     row, column, normal = _axes(frames[0])
     places, notes = _by_place(frames, normal)
+    places, near = _apart(places, normal)
     positions = np.array([place[0].plane.position for place in places], np.float64)
     row_mm, column_mm, more = _pixel_spacing(frames)
     step, at, uneven = _step(places, positions, normal, min(row_mm, column_mm))
@@ -84,7 +88,7 @@ def _placed(frames: Sequence[Frame]) -> Layout:
     affine[:3, 3] = positions[0]
     geometry = Geometry((n_slices, frames[0].header.rows, frames[0].header.columns), affine)
     channels = tuple(zip(*places, strict=True))
-    return Layout(channels, geometry, at, (*notes, *more, *uneven))
+    return Layout(channels, geometry, at, (*notes, *near, *more, *uneven))
 
 
 def _axes(frame: Frame) -> tuple[Vectors, Vectors, Vectors]:
@@ -116,11 +120,8 @@ def _by_place(
 ) -> tuple[list[tuple[Frame, ...]], list[str]]:
     """The frames at each place, along the normal: one each, or as many as there are channels."""
 
-    def distance(one: Frame) -> float:
-        return float(np.dot(np.asarray(one.plane.position, np.float64), normal))
-
     def place(one: Frame) -> int:
-        return round(distance(one) / SAME_PLACE_MM)
+        return round(_along(one, normal) / SAME_PLACE_MM)
 
     ordered = sorted(frames, key=lambda one: (place(one), one.header.instance, one.index))
     places = [tuple(group) for _, group in groupby(ordered, key=place)]
@@ -132,10 +133,38 @@ def _by_place(
         if len(places) == 1:
             return places, [f"its {n} pictures of one place are shown as channels"]
         return places, [f"4-D: its {n} volumes are shown as channels (times or echoes?)"]
-    doubles = [one.header.path.name for group in places for one in group[1:]]
-    named = ", ".join(doubles[:3]) + (" …" if len(doubles) > 3 else "")
-    text = f"{counted(len(doubles), 'slice')} at a position already taken, left out: {named}"
-    return [group[:1] for group in places], [text]
+    doubles = [one for group in places for one in group[1:]]
+    return [group[:1] for group in places], _taken(doubles)
+
+
+def _along(one: Frame, normal: Vectors) -> float:
+    return float(np.dot(np.asarray(one.plane.position, np.float64), normal))
+
+
+def _apart(
+    places: list[tuple[Frame, ...]], normal: Vectors
+) -> tuple[list[tuple[Frame, ...]], list[str]]:
+    """The places without those that nearly repeat the one before them."""
+    along = np.array([_along(place[0], normal) for place in places])
+    nearest = NEAR * float(np.median(np.diff(along))) if len(places) > 1 else 0.0
+    kept, doubles, last = [], list[Frame](), -np.inf
+    for place, height in zip(places, along, strict=True):
+        if height - last < nearest:
+            doubles.extend(place)
+            continue
+        kept.append(place)
+        last = height
+    return kept, _taken(doubles)
+
+
+def _taken(doubles: Sequence[Frame]) -> list[str]:
+    """A note on the slices that were left out, if there are any."""
+    if not doubles:
+        return []
+    named = ", ".join(one.header.path.name for one in doubles[:3])
+    more = " …" if len(doubles) > 3 else ""
+    n = counted(len(doubles), "slice")
+    return [f"{n} at a position already taken, left out: {named}{more}"]
 
 
 def _step(
@@ -155,7 +184,7 @@ def _step(
         )
     if _regular(positions, first):
         return whole / (len(positions) - 1), None, _tilt(whole, normal)
-    at, notes = _even(along, first.plane.step_mm)
+    at, notes = _even(along, first)
     n_steps = (len(positions) if at is None else len(at)) - 1
     return whole / n_steps, at, [*_tilt(whole, normal), *notes]
 
@@ -175,17 +204,24 @@ def _tilt(whole: Vectors, normal: Vectors) -> list[str]:
     return [f"the gantry was tilted by {degrees:.1f}°: the grid is sheared, positions are exact"]
 
 
-def _even(along: Vectors, stated: float | None) -> tuple[Vectors | None, list[str]]:
+def _even(along: Vectors, first: Frame) -> tuple[Vectors | None, list[str]]:
     """Places on an even stack: between the stored slices where some are missing or uneven."""
-    gaps = np.diff(along)
+    gaps, stated = np.diff(along), first.plane.step_mm
     if gaps.max() - gaps.min() <= UNEVEN * gaps.mean():
         return None, []
     for step in [stated, float(gaps.min())] if stated else [float(gaps.min())]:
         multiples = np.rint(gaps / step)
-        if multiples.min() >= 1 and np.abs(gaps / step - multiples).max() <= MULTIPLE:
+        usual = np.sort(multiples)[(len(multiples) - 1) // 2]  # the lower median
+        whole = np.abs(gaps / step - multiples).max() <= MULTIPLE
+        if whole and usual == 1 and multiples.min() >= 1 and multiples.max() <= MOST_STEPS:
             n_slices = int(multiples.sum()) + 1
             return _between(along, n_slices), [_missing(gaps, multiples, along)]
     n_slices = round(float(along[-1] / np.median(gaps))) + 1
+    if n_slices > MOST_SLICES:
+        raise ReadError(
+            f"slices must lie near each other, got gaps of {gaps.min():.3g} to {gaps.max():.3g} mm",
+            first.header.path.parent.name,
+        )
     text = (
         f"slices are unevenly spaced ({gaps.min():.2f} to {gaps.max():.2f} mm): interpolated "
         f"to {along[-1] / (n_slices - 1):.2f} mm"

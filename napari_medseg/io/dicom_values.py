@@ -52,7 +52,8 @@ def values(layout: Layout, name: str) -> npt.NDArray[Any]:
     dtype = dtype_of(frames)
     shape = (len(layout.channels), len(layout.channels[0]), *layout.geometry.shape[1:])
     want = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    guard.check_size(frames[0].header.path, want, 1 << 62)
+    n_most = max(shape[1], layout.geometry.shape[0])  # interpolation may add slices
+    guard.check_size(frames[0].header.path, want // shape[1] * n_most, 1 << 62)
     stored = _stored([one.header for one in frames], want)
     dtype = _room_for(stored, frames, dtype)
     array = np.empty(shape, dtype)

@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import permutations, product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 
 from napari_medseg import io
@@ -54,6 +56,35 @@ def test_uneven_slices_are_brought_to_even_places(write_series: Writer) -> None:
     volume = io.read(write_series(heights_mm=(0, 2, 3, 6, 7.2, 10)))
     assert volume.geometry.world([(volume.array.shape[0] - 1, 0, 0)])[0, 2] == pytest.approx(40)
     assert "unevenly spaced (1.00 to 3.00 mm)" in volume.warnings[0]
+
+
+def test_a_slice_that_nearly_repeats_another_is_left_out_and_named(
+    write_series: Writer, ramp: npt.NDArray[np.int16]
+) -> None:
+    volume = io.read(write_series(heights_mm=(0, 5, 10, 10.02, 15, 20, 25)))
+    np.testing.assert_array_equal(volume.array, ramp[[0, 1, 2, 4, 5, 0]])
+    assert volume.geometry.spacing_mm == pytest.approx((5, 0.8, 0.7))
+    assert volume.warnings == ("1 slice at a position already taken, left out: IM003",)
+
+
+def test_one_small_gap_does_not_set_the_step(write_series: Writer) -> None:
+    volume = io.read(write_series(heights_mm=(0, 5, 10, 11, 16, 21, 26)))
+    assert volume.array.shape[0] == 6
+    assert "unevenly spaced (1.00 to 5.00 mm)" in volume.warnings[0]
+
+
+def test_a_slice_a_kilometre_away_is_refused(write_series: Writer) -> None:
+    with pytest.raises(ReadError, match="near each other"):
+        io.read(write_series(heights_mm=(0, 2.5, 5, 7.5, 1e6)))
+
+
+def test_memory_is_checked_for_the_slices_after_interpolation(
+    write_series: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_series(heights_mm=(0, 2.5, 5, 7.5, 25))  # 5 stored slices of 40 bytes, 11 made
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2 * 439))
+    with pytest.raises(ReadError, match="got 440 bytes"):
+        io.read(folder)
 
 
 @pytest.mark.parametrize("degrees", [-30, -5, 5, 18, 30])

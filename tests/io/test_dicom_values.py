@@ -97,6 +97,38 @@ def test_pet_stays_activity_where_a_tag_is_missing(
     np.testing.assert_allclose(volume.array, ramp * 100)
 
 
+def test_one_suv_factor_from_the_earliest_bed_serves_every_slice(
+    write_series: Writer, ramp: npt.NDArray[np.int16]
+) -> None:
+    beds = ("121000", "115500", "114946")  # the last slices were scanned first
+
+    def tags(z: int) -> dict[str, object]:
+        return pet(SeriesTime="130000", AcquisitionTime=beds[z // 2], RescaleSlope=z + 1)
+
+    slopes = np.arange(1, 7)[:, None, None]
+    truth = ramp * slopes * 70_000 / (350e6 / 2)
+    np.testing.assert_allclose(io.read(write_series(tags)).array, truth, rtol=1e-4)
+
+
+@pytest.mark.parametrize("lacking", ["PatientWeight", "AcquisitionTime", "CorrectedImage"])
+def test_one_file_without_a_tag_keeps_the_whole_pet_in_activity(
+    write_series: Writer, ramp: npt.NDArray[np.int16], lacking: str
+) -> None:
+    def tags(z: int) -> dict[str, object]:
+        whole = pet(AcquisitionTime="114946")
+        return {k: v for k, v in whole.items() if z != 4 or k != lacking}
+
+    volume = io.read(write_series(tags))
+    assert volume.unit == "Bq/ml"
+    np.testing.assert_allclose(volume.array, ramp * 100)
+
+
+def test_an_absurd_half_life_is_not_made_suv(write_series: Writer) -> None:
+    tags = pet()
+    tags["RadiopharmaceuticalInformationSequence"][0].RadionuclideHalfLife = 1e-3  # type: ignore[index]
+    assert io.read(write_series(lambda z: tags)).unit == "Bq/ml"
+
+
 def test_uncorrected_pet_is_not_called_suv(write_series: Writer) -> None:
     assert io.read(write_series(lambda z: pet(CorrectedImage=["ATTN"]))).unit == "Bq/ml"
 
