@@ -13,6 +13,7 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medseg.correction.record import Box, Correction
+from napari_medseg.correction.tracker import whole
 from napari_medseg.errors import MedsegError
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.training.config import FineTuneConfig
@@ -180,6 +181,7 @@ class Desk(QObject):
         self._strokes.painted.connect(self._on_painted)
         for name in LAYER_EVENTS:
             getattr(layer.events, name).connect(self._on_layer)
+        layer.events.data.connect(self._on_data)
         layer.bind_key(MARK_KEY, self._on_mark_key, overwrite=True)
 
     def _on_mark_key(self, layer: Labels) -> None:
@@ -198,6 +200,7 @@ class Desk(QObject):
         if self.labels is not None:
             for name in LAYER_EVENTS:
                 getattr(self.labels.events, name).disconnect(self._on_layer)
+            self.labels.events.data.disconnect(self._on_data)
         if self._strokes is not None:
             self._strokes.close()
             self._strokes.deleteLater()
@@ -232,6 +235,7 @@ class Desk(QObject):
         ]
         self.labels.colormap = layers.colormap_of(shown)
         self.labels.features = layers.features_of(self.case.names)
+        layers.rename(self.labels, self.case.names)
 
     def toggle_mark(self) -> None:
         """Confirm the slice on the screen, or take that back."""
@@ -291,6 +295,16 @@ class Desk(QObject):
     def _on_painted(self, box: Box) -> None:
         self.try_to(self.workbench.commit, box)
         self._volumes_soon.start()
+
+    def _on_data(self, event: Any = None) -> None:
+        """Somebody put another array into the layer: take its values, and give ours back."""
+        case, layer = self.case, self.labels
+        if case is None or layer is None or layer.data is case.labels:
+            return
+        foreign, layer.data = layer.data, case.labels  # comes here again, and returns above
+        if self.try_to(layers.copy_labels, foreign, case.labels) is not None:
+            layer.refresh()
+            self._on_painted(whole(case.labels.shape))
 
     def _on_labels_changed(self, box: Box) -> None:
         if not self._refresh_soon.isActive():

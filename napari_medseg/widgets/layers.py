@@ -218,6 +218,37 @@ def origin_of(layer: Layer) -> Origin | None:
     return origin
 
 
+def rename(layer: Labels, names: tuple[Label, ...]) -> None:
+    """Let a mask that is taken from the layer later have these structures."""
+    origin = origin_of(layer)
+    if origin is not None:
+        layer.metadata[KEY] = replace(origin, names=names)
+
+
+def copy_labels(data: Any, into: npt.NDArray[np.unsignedinteger[Any]]) -> bool:
+    """Write the values of another array into a mask.
+
+    Raises
+    ------
+    InputError
+        It has another shape, or a number that the mask cannot hold; nothing is written.
+    """
+    if tuple(getattr(data, "shape", ())) != into.shape:
+        raise InputError(
+            f"an open mask must stay {into.shape}, got {getattr(data, 'shape', None)}; "
+            "its own labels are back: add the others as a new layer"
+        )
+    array, top = np.asarray(data), int(np.iinfo(into.dtype).max)
+    low, high = int(array.min(initial=0)), int(array.max(initial=0))
+    if low < 0 or high > top:
+        raise InputError(
+            f"an open mask must hold 0 to {top}, got {low} to {high}; "
+            "its own labels are back: add the others as a new layer"
+        )
+    np.copyto(into, array, casting="unsafe")
+    return True
+
+
 def volume_of(layer: Layer) -> Volume:
     """The scan of an image layer on its file's own grid, all channels.
 

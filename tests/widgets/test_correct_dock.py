@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from napari.layers._layer_actions import _convert_dtype
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QInputDialog
 
@@ -94,6 +95,38 @@ def test_a_bucket_fill_is_a_correction_too(dock, drag, viewer, qtbot):
     dock.buttons["fill"].click()
     drag(viewer, dock.desk.labels, [(5, 8, 8)])
     assert dock.desk.tally.voxels == 24 * 24
+
+
+def test_a_converted_or_replaced_array_is_taken_over_and_painting_goes_on(dock, drag, viewer):
+    desk, mine = dock.desk, dock.desk.case.labels
+    viewer.layers.selection.active = desk.labels
+    _convert_dtype(viewer.layers, "int64")
+    assert desk.labels.data is mine
+    desk.labels.data = np.pad(np.ones((1, 24, 24), np.int32), ((0, 11), (0, 0), (0, 0)))
+    assert desk.labels.data is mine
+    assert desk.tally.voxels == mine.sum() == 24 * 24
+    assert paint(dock, drag) == desk.tally.voxels > 24 * 24
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (np.full((12, 24, 24), 256), "must hold 0 to 255, got 0 to 256"),
+        (np.full((12, 24, 24), -1), "must hold 0 to 255, got -1 to 0"),
+        (np.ones((3, 24, 24), np.uint8), "must stay (12, 24, 24), got (3, 24, 24)"),
+        (np.ones((24, 24), np.uint8), "must stay (12, 24, 24), got (24, 24)"),
+    ],
+)
+def test_an_array_that_does_not_fit_the_case_is_refused(dock, said, other, sentence):
+    dock.desk.labels.data = other
+    assert dock.desk.labels.data is dock.desk.case.labels
+    assert not dock.desk.case.labels.any()
+    assert sentence in said()[-1]
+
+
+def test_a_mask_that_was_put_aside_keeps_the_names_that_it_had_last(dock):
+    dock.desk.rename(1, "liver")
+    assert [one.name for one in layers.mask_of(dock.desk.labels).names] == ["liver"]
 
 
 def test_the_key_confirms_the_slice_on_the_screen_and_again_takes_it_back(dock, viewer, qtbot):
