@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -11,7 +11,7 @@ import typer
 
 from napari_medseg.cli.options import AsJson
 from napari_medseg.cli.paths import check_output
-from napari_medseg.cli.report import Report
+from napari_medseg.cli.report import Report, about
 from napari_medseg.errors import InputError, ReadError
 from napari_medseg.jobs import Notice
 from napari_medseg.volume import Label, Mask
@@ -59,6 +59,8 @@ def evaluate(
     if table is not None:
         check_output(table, (".csv",), (pred, ref))
     scores = _score(pred, ref, wanted, tolerance_mm, report)
+    for value in _nowhere(scores, wanted or ()):
+        report.warn(pred.name, f"label {value} occurs in no mask and no reference")
     if table is not None:
         write_csv(scores.cases, table)
     for name in scores.only_pred:
@@ -102,8 +104,21 @@ def _score(
         return report.follow(
             job, pred.name, lambda event: None if isinstance(event, Notice) else event
         )
-    scores = compare(read(pred), read(ref), tolerance_mm, wanted)
+    masks = read(pred), read(ref)
+    with about(pred.name):
+        scores = compare(*masks, tolerance_mm, wanted)
     return FolderScores({io.stem(ref): scores}, (), (), {})
+
+
+def _nowhere(scores: FolderScores, wanted: Iterable[int]) -> list[int]:
+    """The labels asked for that no mask has: a typing slip, more often than not."""
+    found = {
+        value
+        for case in scores.cases.values()
+        for value, one in case.labels.items()
+        if one.volume_ml_pred or one.volume_ml_ref
+    }
+    return [value for value in wanted if value not in found] if scores.cases else []
 
 
 def _reader(wanted: Mapping[int, str] | None, report: Report) -> Callable[[Path], Mask]:

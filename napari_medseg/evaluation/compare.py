@@ -70,7 +70,7 @@ def compare(
     """
     if not tolerance_mm >= 0 or math.isinf(tolerance_mm):
         raise InputError(f"a tolerance must be 0 mm or more, got {tolerance_mm:g}")
-    turned = mask_on(pred, ref.geometry)
+    turned = mask_on(pred, ref.geometry, "the reference's")
     values = sorted(set(labels) if labels is not None else {*turned.values(), *ref.values()})
     counts = counts_by_label(turned.labels, ref.labels, values)
     scores = {}

@@ -36,7 +36,7 @@ class Files:
         Raises
         ------
         InputError
-            It is no folder, or two files have the same stem.
+            It is no folder or holds no masks, or two files have the same stem.
         """
         if not folder.is_dir():
             raise InputError("a folder of masks must exist, it does not", folder.name)
@@ -49,6 +49,11 @@ class Files:
                         f"a case must have one mask, {other.name} has its name too; remove one",
                         path.name,
                     )
+        if not found:
+            raise InputError(
+                "a folder of masks must hold masks, there are no masks in the folder; check it",
+                folder.name,
+            )
         return found
 
 

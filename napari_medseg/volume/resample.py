@@ -16,8 +16,10 @@ PAIRING_TOLERANCE = (
 )
 
 
-def mask_on(mask: Mask, geometry: Geometry) -> Mask:
+def mask_on(mask: Mask, geometry: Geometry, whose: str = "its scan's") -> Mask:
     """The same labels on `geometry`, where that is the mask's grid with axes swapped or flipped.
+
+    `whose` grid it is, for the message.
 
     Raises
     ------
@@ -30,7 +32,7 @@ def mask_on(mask: Mask, geometry: Geometry) -> Mask:
     turn = _turn(mask.geometry, geometry)
     if turn is None or not turn.target.same_grid(geometry, tolerance_mm):
         raise GridError(
-            f"a mask must lie on its scan's grid, {_short(geometry)}, "
+            f"a mask must lie on {whose} grid, {_short(geometry)}, "
             f"got {_difference(mask.geometry, geometry)}; resample one first"
         )
     labels = np.ascontiguousarray(turn.apply(mask.labels))

@@ -71,12 +71,14 @@ def test_convert_keeps_values_type_and_grid(medseg, scan: Path, tmp_path: Path, 
     assert before.geometry.same_grid(after.geometry)
 
 
-@pytest.mark.parametrize("out", ["out.xyz", "missing/out.nii", "s.nii.gz"])
-def test_convert_refuses_a_bad_output_and_leaves_nothing(medseg, scan: Path, out: str) -> None:
+@pytest.mark.parametrize(("out", "code"), [("out.xyz", 2), ("missing/out.nii", 3), ("s.nii.gz", 3)])
+def test_convert_refuses_a_bad_output_and_leaves_nothing(
+    medseg, scan: Path, out: str, code: int
+) -> None:
     before = scan.read_bytes()
     ended = medseg("convert", scan, scan.parent / out)
-    assert ended.code == 3
-    assert ended.err.startswith(f"error: {Path(out).name}: ")
+    assert ended.code == code
+    assert Path(out).name in ended.err
     assert [path.read_bytes() for path in scan.parent.iterdir()] == [before]
 
 
@@ -130,6 +132,30 @@ def test_evaluate_writes_what_is_no_number_as_null(medseg, tmp_path: Path) -> No
 def test_evaluate_checks_its_labels(medseg, tmp_path: Path, labels: str, code: int) -> None:
     mask = save_cube(tmp_path / "m.nii", at=2)
     assert medseg("evaluate", mask, mask, "--labels", labels).code == code
+
+
+def test_evaluate_warns_of_a_label_that_is_nowhere(medseg, tmp_path: Path) -> None:
+    mask = save_cube(tmp_path / "m.nii", at=2)
+    warnings = json.loads(medseg("evaluate", mask, mask, "--labels", "1,99", "--json").out)
+    assert warnings["warnings"] == ["m.nii: label 99 occurs in no mask and no reference"]
+
+
+def test_evaluate_names_the_mask_that_is_on_another_grid(medseg, scan: Path, tmp_path) -> None:
+    pred, ref = save_cube(tmp_path / "p.nii", at=2), tmp_path / "r.nii"
+    grid = Geometry.from_spacing((4, 5, 6), SPACING)
+    io.write_mask(Mask(np.ones(grid.shape, np.uint8), grid), ref)
+    ended = medseg("evaluate", pred, ref)
+    assert ended.code == 3
+    assert ended.err.startswith("error: p.nii: a mask must lie on the reference's grid")
+
+
+def test_evaluate_tells_an_empty_folder(medseg, tmp_path: Path) -> None:
+    save_cube(tmp_path / "ref" / "a.nii", at=2)
+    (tmp_path / "empty").mkdir()
+    ended = medseg("evaluate", tmp_path / "empty", tmp_path / "ref")
+    assert ended.code == 3
+    assert ended.err.startswith("error: empty: ")
+    assert "no masks in the folder" in ended.err
 
 
 def test_evaluate_refuses_a_file_against_a_folder(medseg, tmp_path: Path) -> None:
