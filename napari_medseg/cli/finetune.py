@@ -18,7 +18,7 @@ from napari_medseg.cli.options import (
     OnDevice,
     Settings,
 )
-from napari_medseg.cli.paths import MODEL_ENDING, check_output, find_model
+from napari_medseg.cli.paths import MODEL_ENDING, check_outputs, find_model
 from napari_medseg.cli.report import Report, about
 from napari_medseg.errors import WriteError
 
@@ -57,8 +57,8 @@ def finetune(
 ) -> None:
     """Teach a model with corrected cases.
 
-    OUT is the model to use next: the new one if it did not get worse on held-back cases, else a
-    copy of MODEL.
+    OUT is the model to use next: the new one only if it is better on held-back corrections (mean
+    Dice by more than 0.002, no label losing more than 0.01), else a copy of MODEL.
     """
     from napari_medseg.cli.settings import gather, learning, only_one
     from napari_medseg.training.config import FineTuneConfig
@@ -66,9 +66,7 @@ def finetune(
     only_one(minutes=minutes, steps=steps)
     report = Report(as_json)
     parent = find_model(model)
-    for path in (out, candidate):
-        if path is not None:
-            check_output(path, (MODEL_ENDING,), (parent,))
+    check_outputs((out, candidate), (MODEL_ENDING,), (parent,))
     options = {
         "minutes": minutes if steps is None else 0.0,
         "steps": steps,
@@ -84,7 +82,7 @@ def finetune(
     examples = _examples(dataset, knobs.ignore, report)
     with about(dataset.name):
         job = fine_tune(segmenter, examples, knobs)
-        outcome = report.follow(job, out.name, learning())
+        outcome = report.follow(job, dataset.name, learning())
     if candidate is not None:
         checkpoint.save(outcome.candidate, candidate)
     if outcome.adopted:

@@ -6,9 +6,35 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import typer
+
 from napari_medseg.errors import ModelError, WriteError
 
 MODEL_ENDING = ".safetensors"
+
+
+def check_outputs(
+    paths: Iterable[Path | None], endings: Sequence[str], inputs: Sequence[Path] = ()
+) -> None:
+    """Each of the results as `check_output` does, and none in the place of another.
+
+    Raises
+    ------
+    typer.BadParameter
+        Two results are one file, or an ending is unknown.
+    WriteError
+        As `check_output`.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        if path is None:
+            continue
+        check_output(path, endings, inputs)
+        if path.resolve() in seen:
+            raise typer.BadParameter(
+                f"each result must have a file of its own, {path} is named twice"
+            )
+        seen.add(path.resolve())
 
 
 def check_output(path: Path, endings: Sequence[str], inputs: Iterable[Path] = ()) -> Path:
@@ -16,11 +42,13 @@ def check_output(path: Path, endings: Sequence[str], inputs: Iterable[Path] = ()
 
     Raises
     ------
+    typer.BadParameter
+        Unknown ending.
     WriteError
-        Unknown ending, a folder that is missing or takes no files, or one of the inputs.
+        A folder that is missing or takes no files, or one of the inputs.
     """
     if not path.name.lower().endswith(tuple(endings)):
-        raise WriteError(f"a result must end in {' '.join(endings)}; choose one", path.name)
+        raise typer.BadParameter(f"{path.name} must end in {' '.join(endings)}")
     if path.is_dir():
         raise WriteError("a result must be a file, this is a folder; name a file in it", path.name)
     if any(path.exists() and one.exists() and path.samefile(one) for one in inputs):
@@ -53,16 +81,20 @@ def find_model(text: str) -> Path:
     Raises
     ------
     ModelError
-        There is neither.
+        There is neither, or only a folder of this name.
     """
     from napari_medseg.workbench.shelf import bundled_models
 
     path = Path(text)
-    if path.exists():
+    if path.is_file():
         return path
     wanted = text.removesuffix(MODEL_ENDING)
     shipped = (one for one in models_in(bundled_models()) if one.stem == wanted)
     found = next(shipped, None)
-    if found is None:
-        raise ModelError("a model must be a file or a shipped name; see 'medseg models list'", text)
-    return found
+    if found is not None:
+        return found
+    if path.is_dir():
+        raise ModelError(
+            f"a model must be a file, this is a folder; name a {MODEL_ENDING} file in it", text
+        )
+    raise ModelError("a model must be a file or a shipped name; see 'medseg models list'", text)

@@ -141,7 +141,10 @@ def aligned(rows: Sequence[Sequence[object]]) -> list[str]:
 
 def in_words(dice: Mapping[str, float]) -> str:
     """ "left 0.912, right 0.903"."""
-    return ", ".join(f"{name} {value:.3f}" for name, value in dice.items())
+    return ", ".join(
+        f"{name} {value:.3f}" if math.isfinite(value) else f"{name} –"
+        for name, value in dice.items()
+    )
 
 
 def _word(cell: object) -> str:

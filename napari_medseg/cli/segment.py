@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_medseg.cli.options import AsJson, ModelName, OnDevice, Scan, Series
-from napari_medseg.cli.paths import check_output, find_model
+from napari_medseg.cli.paths import check_outputs, find_model
 from napari_medseg.cli.report import Report, about
 from napari_medseg.errors import InputError
 
@@ -38,6 +38,9 @@ def segment(
     softmax: Annotated[
         Path | None, typer.Option(help="Also save the probabilities, one channel per label.")
     ] = None,
+    keep_largest: Annotated[
+        bool, typer.Option("--keep-largest", help="Only the largest connected part of each label.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Segment a scan with a model.
@@ -48,19 +51,18 @@ def segment(
     from napari_medseg.models.card import read_card
 
     report = Report(as_json)
-    for path in (out, softmax):
-        if path is not None:
-            check_output(path, io.WRITABLE, (scan,))
+    check_outputs((out, softmax), io.WRITABLE, (scan,))
     card = read_card(find_model(model))
     with about(scan):
         volume = _channels(io.read(scan, series), card, channel)
-    report.warn_all(scan.name, volume.warnings)
+    report.warn_all(scan.name, (*volume.warnings, *_misfits(volume, card)))
     prediction = _predict(volume, card, device, softmax is not None, report)
+    mask = _largest_parts(prediction.mask) if keep_largest else prediction.mask
     with about(out):
-        io.write_mask(prediction.mask, out)
+        io.write_mask(mask, out)
     if softmax is not None:
         io.write_volume(_probabilities(volume, card, prediction.softmax), softmax)
-    labels = _labels(prediction.mask, card)
+    labels = _labels(mask, card)
     document = {"labels": labels, "seconds": prediction.seconds, "device": prediction.device}
     rows = [(name, one["value"], one["voxels"], one["volume_ml"]) for name, one in labels.items()]
     report.give(document, [("label", "value", "voxels", "volume (ml)"), *rows])
@@ -78,6 +80,19 @@ def _channels(volume: Volume, card: ModelCard, channel: int | None) -> Volume:
         f"the model takes {len(wanted)} channels ({', '.join(wanted)}), the scan has "
         f"{volume.n_channels}; {advice if len(wanted) == 1 else 'give a scan with these'}"
     )
+
+
+def _misfits(volume: Volume, card: ModelCard) -> list[str]:
+    """What to be warned of where model and scan are of two kinds; a kind not known is no misfit."""
+    if not card.modality or volume.modality in ("", "OT", card.modality):
+        return []
+    return [f"the model reads {card.modality}, the scan is {volume.modality}"]
+
+
+def _largest_parts(mask: Mask) -> Mask:
+    from napari_medseg.inference.clean import CleanConfig, clean
+
+    return clean(mask, CleanConfig(keep_largest=True))
 
 
 def _predict(volume: Volume, card: ModelCard, device: str, softmax: bool, report: Report) -> Any:

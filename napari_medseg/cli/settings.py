@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import typer
 
 from napari_medseg.cli.report import Reading, in_words
+from napari_medseg.errors import TrainingError
 from napari_medseg.jobs import Progress
 from napari_medseg.training.config import (
     FineTuneConfig,
@@ -29,10 +30,21 @@ def gather(
     settings: Sequence[str] | None,
     options: Mapping[str, object],
 ) -> C:
-    """The settings of a run; options that are None were not given."""
-    config = load_config(file, kind) if file is not None else kind()
+    """The settings of a run; options that are None were not given.
+
+    Raises
+    ------
+    TrainingError
+        The file is wrong.
+    typer.BadParameter
+        What stands on the command line is.
+    """
+    config = load_config(file, kind) if file is not None else kind()  # a bad file is no bad usage
     given = {name: value for name, value in options.items() if value is not None}
-    return from_json({**as_json(config), **dict(map(_pair, settings or ())), **given}, kind)
+    try:
+        return from_json({**as_json(config), **dict(map(_pair, settings or ())), **given}, kind)
+    except TrainingError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def only_one(**options: object) -> None:

@@ -22,8 +22,6 @@ from napari_medseg.errors import DatasetError
 
 if TYPE_CHECKING:
     from napari_medseg.models.card import ModelCard
-    from napari_medseg.training.config import TrainConfig
-    from napari_medseg.training.dataset import Cases
 
 
 def add_to(app: typer.Typer) -> None:
@@ -63,7 +61,7 @@ def train(
     Some subjects are held back and score it. Ctrl-C stops at once; with --run the same command goes
     on later.
     """
-    from napari_medseg.cli.settings import gather, only_one
+    from napari_medseg.cli.settings import gather, learning, only_one
     from napari_medseg.training.config import TrainConfig
     from napari_medseg.training.dataset import find_cases
 
@@ -83,18 +81,13 @@ def train(
     knobs = gather(TrainConfig, config, settings, options)
     cases = find_cases(dataset)
     report.warn_all(dataset.name, cases.warnings)
-    card = _learn(cases, knobs, out, report)
-    _tell(card, report)
 
-
-def _learn(cases: Cases, knobs: TrainConfig, out: Path, report: Report) -> ModelCard:
-    from napari_medseg.cli.settings import learning
-    from napari_medseg.models import checkpoint
+    from napari_medseg.models import checkpoint  # torch comes with these: seconds
     from napari_medseg.training.session import train as session
 
-    with about(cases.name):
-        segmenter = report.follow(session(cases, knobs), out.name, learning())
-    return checkpoint.save(segmenter, out)
+    with about(dataset.name):
+        segmenter = report.follow(session(cases, knobs), dataset.name, learning())
+    _tell(checkpoint.save(segmenter, out), report)
 
 
 def _tell(card: ModelCard, report: Report) -> None:

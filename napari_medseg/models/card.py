@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -25,6 +26,12 @@ SCHEMA = 1
 KEY = "medseg"  # of our JSON in the safetensors metadata
 LONGEST_HEADER = 4_000_000  # bytes; ours have some ten thousand
 VERSION_DIGITS = 12
+MODALITIES = {  # DICOM's word to how a channel's name begins
+    "CT": r"CTA?(?![A-Z])",
+    "MR": r"(MRI?|FLAIR|ADC|DWI)(?![A-Z])|T[12](?!\d)",
+    "PT": r"(PT|PET)(?![A-Z])",
+    **{word: rf"{word}(?![A-Z])" for word in ("US", "CR", "DX", "MG", "NM", "XA")},
+}
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,13 @@ class ModelCard:
     recipe: Recipe
     lineage: Lineage
     weights_sha256: str = field(repr=False, default="")
+
+    @property
+    def modality(self) -> str:
+        """DICOM's word for what the first channel is, "MR" for MRI; "" where it tells none."""
+        channel = self.recipe.channels[0].upper()
+        named = (word for word, names in MODALITIES.items() if re.match(names, channel))
+        return next(named, "")
 
 
 def read_card(path: Path | str) -> ModelCard:

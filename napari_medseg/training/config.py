@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
 from enum import Enum, StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,6 +16,8 @@ from napari_medseg.models.config import Family
 from napari_medseg.preprocess.recipe import Denoise, Normalise
 
 IGNORE = 255  # mask value of voxels that teach nothing; the largest of uint8, as nnU-Net users do
+
+IN_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 
 class Optimiser(StrEnum):
@@ -128,6 +131,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        if self.patch and (len(self.patch) != 3 or min(self.patch) < 1):
+            raise TrainingError(f"must be three sizes (Z, Y, X), got {self.patch}", "patch")
+        if self.spacing_mm and (len(self.spacing_mm) != 3 or min(self.spacing_mm) <= 0):
+            raise TrainingError(f"must be three lengths, got {self.spacing_mm}", "spacing_mm")
 
     @property
     def rate(self) -> float:
@@ -207,9 +214,8 @@ def from_json(data: Mapping[str, Any], kind: type[C]) -> C:
     """The settings of plain JSON values."""
     known = {field.name for field in fields(kind)}
     if unknown := sorted(set(data) - known):
-        raise TrainingError(
-            f"is no setting of {kind.__name__}; known are {', '.join(sorted(known))}", unknown[0]
-        )
+        near = get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
+        raise TrainingError(f"is no setting; the nearest is {near}", unknown[0])
     hints = get_type_hints(kind)
     return kind(**{name: _typed(name, value, hints[name]) for name, value in data.items()})
 
@@ -238,9 +244,11 @@ def _converted(value: Any, hint: Any) -> Any:
             raise TypeError("a list is needed")
         return tuple(_converted(item, get_args(hint)[0]) for item in value)
     if isinstance(hint, type) and issubclass(hint, Enum):
+        if value not in list(hint):
+            raise ValueError(f"one of {', '.join(map(str, hint))} is needed")
         return hint(value)
     if hint is float and type(value) in (int, float):
         return float(value)
     if type(value) is not hint:
-        raise TypeError(f"a value of type {hint.__name__} is needed")
+        raise TypeError(f"{IN_WORDS[hint]} is needed")
     return value

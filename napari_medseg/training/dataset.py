@@ -228,6 +228,10 @@ def _layout(folder: Path) -> tuple[Path, Path, bool]:
     if (folder / "imagesTr").is_dir() and (folder / "labelsTr").is_dir():
         channels = any(_stem(path).endswith("_0000") for path in _files(folder / "imagesTr"))
         return folder / "imagesTr", folder / "labelsTr", channels
+    if not folder.is_dir():
+        raise DatasetError(
+            "a dataset must be a folder, there is no such folder; check the path", str(folder)
+        )
     raise DatasetError(
         "a dataset must have folders images and labels, or imagesTr and labelsTr; make them",
         folder.name,

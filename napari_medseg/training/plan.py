@@ -147,8 +147,6 @@ def _next_stride(size: Sequence[int], mm: Sequence[float]) -> tuple[int, ...]:
 def _spacing(found: Fingerprint, config: TrainConfig) -> Spacing:
     """The config's, else the median; the 10th percentile where slices are thick, as in nnU-Net."""
     if config.spacing_mm:
-        if len(config.spacing_mm) != 3 or min(config.spacing_mm) <= 0:
-            raise TrainingError(f"must be three lengths, got {config.spacing_mm}", "spacing_mm")
         z, y, x = config.spacing_mm
         return z, y, x
     every = np.array(found.spacings_mm)
@@ -175,8 +173,6 @@ def _pairs(found: Fingerprint) -> list[tuple[Extent, Spacing]]:
 def _given_patch(config: TrainConfig) -> Extent | None:
     if not config.patch:
         return None
-    if len(config.patch) != 3 or min(config.patch) < 1:
-        raise TrainingError(f"must be three sizes (Z, Y, X), got {config.patch}", "patch")
     z, y, x = config.patch
     return z, y, x
 

@@ -74,7 +74,7 @@ class Shelf:
         """The first model for scans of this modality; None once the user has chosen any model."""
         if self._notes["last"] or not modality:
             return None
-        reads = (card for card in self.cards if _reads(card, modality))
+        reads = (card for card in self.cards if card.modality == modality)
         return next(reads, None)
 
     def choose(self, card: ModelCard) -> None:
@@ -165,9 +165,3 @@ def _number(path: Path) -> tuple[str, int]:
 def _safe(name: str) -> str:
     """A model's name as a folder's."""
     return "-".join(re.findall(r"[A-Za-z0-9_.]+", name)).strip(".")[:80] or "model"
-
-
-def _reads(card: ModelCard, modality: str) -> bool:
-    """Whether the first channel is named like DICOM's modality: "MRI" for MR, "PET" for PT."""
-    channel = card.recipe.channels[0].upper()
-    return channel.startswith(modality.upper()) or (modality == "PT" and channel.startswith("PET"))

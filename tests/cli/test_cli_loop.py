@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -161,10 +162,56 @@ def test_a_dataset_without_pairs_is_refused(medseg, tmp_path: Path) -> None:
     assert ended.err.startswith(f"error: {tmp_path.name}: ")
 
 
+def test_a_dataset_that_is_not_there_is_called_so(medseg, tmp_path: Path) -> None:
+    ended = medseg("train", tmp_path / "none", tmp_path / "m.safetensors")
+    assert ended.code == 3
+    assert "there is no such folder" in ended.err
+
+
+def test_finetune_refuses_one_file_for_two_models(medseg, trained, cases, tmp_path: Path) -> None:
+    out = tmp_path / "next.safetensors"
+    ended = medseg("finetune", trained[0], cases, out, "--candidate", out)
+    assert ended.code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_segment_keeps_the_largest_part_of_each_label(medseg, trained, tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    image = random.normal(0, 5, GRID.shape).astype(np.float32)
+    image[1:7, 1:7, 1:7] += 100
+    image[10:14, 10:14, 10:14] += 100
+    io.write_volume(Volume(image, GRID), tmp_path / "two.nii.gz")
+    words = ["segment", tmp_path / "two.nii.gz", tmp_path / "m.nii.gz", "--model", trained[0]]
+    assert medseg(*words).code == 0
+    whole = io.read_mask(tmp_path / "m.nii.gz").labels
+    said = json.loads(medseg(*words, "--keep-largest", "--json").out)
+    left = io.read_mask(tmp_path / "m.nii.gz").labels
+    assert whole[10:14, 10:14, 10:14].any()
+    assert not left[10:14, 10:14, 10:14].any()
+    assert said["labels"]["label 1"]["voxels"] == np.count_nonzero(left) > 0
+
+
+@pytest.mark.parametrize(("channel", "warned"), [("CT", True), ("MRI", False), ("image", False)])
+def test_segment_warns_of_a_scan_of_another_modality(
+    medseg, trained, cases: Path, tmp_path: Path, monkeypatch, channel: str, warned: bool
+) -> None:
+    from napari_medseg.models import checkpoint
+
+    segmenter = checkpoint.load(trained[0])
+    recipe = replace(segmenter.recipe, channels=(channel,))
+    checkpoint.save(replace(segmenter, recipe=recipe), tmp_path / "m.safetensors")
+    scan = replace(io.read(cases / "images" / "case5.nii.gz"), modality="MR")
+    monkeypatch.setattr(io, "read", lambda *_: scan)
+    words = ["segment", "mr.nii", tmp_path / "o.nii", "--model", tmp_path / "m.safetensors"]
+    ended = medseg(*words, "--json")
+    said = ["mr.nii: the model reads CT, the scan is MR"]
+    assert json.loads(ended.out)["warnings"] == (said if warned else [])
+
+
 def test_a_bound_of_a_setting_is_kept(medseg, cases: Path, tmp_path: Path) -> None:
     ended = medseg("train", cases, tmp_path / "m.safetensors", "--set", "foreground=2")
-    assert ended.code == 3
-    assert ended.err.startswith("error: foreground: ")
+    assert ended.code == 2
+    assert "foreground: must be 0.0 to 1.0" in ended.err
 
 
 def test_stopping_a_training_leaves_nothing_behind(cases: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_medseg.cli import report as report_module
-from napari_medseg.cli.report import Report, about, aligned, plain
+from napari_medseg.cli.report import Report, about, aligned, in_words, plain
 from napari_medseg.errors import InputError
 from napari_medseg.jobs import Job, Notice, Progress
 
@@ -55,6 +55,10 @@ def test_values_become_what_json_knows(value, expected) -> None:
 
 def test_columns_align_and_what_is_no_number_is_a_dash() -> None:
     assert aligned([("a", "bb"), ("ccc", float("nan"))]) == ["a    bb", "ccc  –"]
+
+
+def test_a_dice_that_is_none_is_a_dash() -> None:
+    assert in_words({"liver": 0.5, "spleen": float("nan")}) == "liver 0.500, spleen –"
 
 
 def test_a_followed_job_gives_its_result_and_says_its_notices(capsys) -> None:

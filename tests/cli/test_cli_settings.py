@@ -27,9 +27,25 @@ def test_set_takes_json_or_a_word() -> None:
     assert (config.patch, config.optimiser) == ((8, 16, 16), "sgd")
 
 
-def test_an_unknown_setting_is_refused() -> None:
-    with pytest.raises(TrainingError, match="rate"):
-        gather(TrainConfig, None, ["rate=1"], {})
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("learnin_rate=1", "the nearest is learning_rate"),
+        ("learning_rate=banana", "a number is needed"),
+        ("learning_rate=-1", "must be 0.0 to 1.0"),
+        ("patch=[8,8]", "three sizes"),
+    ],
+)
+def test_a_wrong_setting_is_wrong_usage_and_in_a_file_a_wrong_file(
+    tmp_path: Path, setting: str, words: str
+) -> None:
+    with pytest.raises(typer.BadParameter, match=words):
+        gather(TrainConfig, None, [setting], {})
+    key, _, value = setting.partition("=")
+    value = f'"{value}"' if value.isalpha() else value
+    (tmp_path / "c.json").write_text(f'{{"{key}": {value}}}')
+    with pytest.raises(TrainingError, match=words):
+        gather(TrainConfig, tmp_path / "c.json", None, {})
 
 
 def test_two_options_that_exclude_each_other_are_wrong_usage() -> None:

@@ -182,3 +182,17 @@ def test_a_description_of_the_wrong_kind_is_refused(path: Path) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
     with pytest.raises(ModelError):
         read_card(path)
+
+
+@pytest.mark.parametrize(
+    ("channel", "modality"),
+    [
+        *[("CT", "CT"), ("ct_venous", "CT"), ("MRI", "MR"), ("T1w", "MR"), ("PET", "PT")],
+        *[("image", ""), ("contrast", ""), ("usual", ""), ("channel 0", ""), ("T10", "")],
+    ],
+)
+def test_a_card_tells_the_modality_that_its_channel_names(
+    path: Path, channel: str, modality: str
+) -> None:
+    card = read_card(path)
+    assert replace(card, recipe=replace(RECIPE, channels=(channel,))).modality == modality

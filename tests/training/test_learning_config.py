@@ -39,11 +39,13 @@ def test_a_file_may_leave_settings_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "word"),
     [
-        ({"epoch": 3}, "epoch: is no setting"),
-        ({"epochs": "many"}, "epochs: cannot be 'many'"),
+        ({"epoch": 3}, "epoch: is no setting; the nearest is epochs"),
+        ({"epochs": "many"}, "epochs: cannot be 'many': a whole number is needed"),
         ({"epochs": True}, "epochs: cannot be True"),
         ({"patch": 64}, "patch: cannot be 64"),
-        ({"optimiser": "lion"}, "optimiser: cannot be 'lion'"),
+        ({"optimiser": "lion"}, "optimiser: cannot be 'lion': one of adam, adamw, sgd is needed"),
+        ({"patch": [16, 16]}, "patch: must be three sizes"),
+        ({"spacing_mm": [1.0, 0.0, 1.0]}, "spacing_mm: must be three lengths"),
         ({"epochs": 0}, "epochs: must be 1 to"),
         ({"augmentation": float("nan")}, "augmentation: must be 0.0 to 3.0, got nan"),
     ],
