@@ -13,8 +13,8 @@ import typer
 from typer.cli import get_docs_for_click
 from typer.models import Context
 
-from napari_medseg.cli import app
 from napari_medseg.cli.root import __doc__ as about
+from napari_medseg.cli.root import app
 
 
 def main() -> None:

@@ -62,7 +62,7 @@ def test_the_changelog_knows_this_version_or_is_ahead_of_it() -> None:
     assert "## [Unreleased]" in text or f"## [{napari_medseg.__version__}]" in text
 
 
-@pytest.mark.parametrize("module", ["napari_medseg", "napari_medseg.cli", "napari_medseg.io"])
+@pytest.mark.parametrize("module", ["napari_medseg", "napari_medseg.cli.root", "napari_medseg.io"])
 def test_importing_is_light(module: str) -> None:
     code = f"import sys, {module}; print({{'torch', 'napari', 'qtpy'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -2,7 +2,7 @@
 
 import sys
 
-from napari_medseg.cli.root import main
+from napari_medseg.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -20,16 +20,13 @@ import typer
 from typer.exceptions import TyperException
 
 from napari_medseg import __version__
-from napari_medseg.cli import convert, evaluate, finetune, info, models, segment, train
+from napari_medseg.cli import STOPPED, convert, evaluate, finetune, info, models, segment, train
 from napari_medseg.cli import open as open_
 from napari_medseg.errors import MedsegError, one_line
-
-STOPPED = 130  # 128 + SIGINT, the shells' convention
 
 app = typer.Typer(
     name="medseg",
     help="Segment medical scans, correct the masks, and teach the model with the corrections.",
-    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -43,7 +40,6 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback(epilog="Example: medseg segment scan.nii.gz mask.nii.gz --model hippocampus")
 def _root(
-    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version.", callback=_show_version)
     ] = False,
@@ -51,9 +47,7 @@ def _root(
         bool, typer.Option("--debug", help="Show where an error came from; works anywhere.")
     ] = False,
 ) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
-        raise typer.Exit(2)
+    """Its docstring is the app's `help`."""
 
 
 open_.add_to(app)

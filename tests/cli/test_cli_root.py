@@ -13,7 +13,8 @@ import pytest
 import typer
 
 from napari_medseg import __version__
-from napari_medseg.cli import app, main, root
+from napari_medseg.cli import main, root
+from napari_medseg.cli.root import app
 from napari_medseg.errors import LONGEST_LINE, InputError, MedsegError, ModelError
 
 COMMANDS = (
@@ -83,6 +84,9 @@ def test_version_is_the_packages(medseg) -> None:
         ["train", "d", "m.safetensors", "--minutes", "1", "--epochs", "1"],
         ["train", "d", "m.safetensors", "--minutes", "-1"],
         ["train", "d", "m.safetensors", "--set", "patch"],
+        ["train", "d", "m.safetensors", "--set", "foo=1"],
+        ["train", "d", "m.pth"],
+        ["segment", "a.nii", "b.nii", "--model", "m", "--softmax", "./b.nii"],
     ],
     ids=" ".join,
 )
@@ -98,10 +102,23 @@ def test_a_typo_is_answered_with_the_nearest_command(medseg) -> None:
     assert "'segment'" in medseg("sgment").err
 
 
-def test_no_command_shows_the_help_and_is_wrong_usage(medseg) -> None:
-    ended = medseg()
-    assert ended.code == 2
-    assert "finetune" in ended.out + ended.err
+def test_no_command_is_wrong_usage(medseg) -> None:
+    said = "error: medseg: Missing command; see 'medseg --help'\n"
+    assert medseg() == (2, "", said)
+
+
+def test_ctrl_c_while_the_program_loads_is_quiet() -> None:
+    code = (
+        "import sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "from napari_medseg.cli import main\n"
+        "sys.exit(main(['info', 'x.nii']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 @pytest.mark.parametrize(
