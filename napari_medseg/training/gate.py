@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +41,7 @@ def hold_back(lessons: Sequence[Lesson], seed: int = 0) -> Held:
     """A quarter of the subjects, or of the corrected slices where there are fewer than three.
 
     The same lessons are always split the same way and no subject is on both sides. Slabs keep
-    two slices of distance to those that teach, unless fewer than seven slices are corrected.
+    two slices of distance to those that teach, where enough slices are corrected for that.
     """
     subjects = {lesson.subject for lesson in lessons}
     if len(subjects) >= FEWEST_SUBJECTS:
@@ -84,18 +85,32 @@ def _change(before: Exam, after: Exam, name: str) -> float:
 
 
 def _slab(lesson: Lesson) -> tuple[Lesson, Lesson | None]:
-    """The lesson without the middle quarter of its corrected slices, and with these alone."""
+    """The lesson without a quarter of its corrected slices, the middle one if that leaves every
+    label that it holds to teach; and with these alone."""
     known = _known_slices(lesson.target)
     if len(known) < 2:
         return lesson, None
     size = max(1, round(FRACTION * len(known)))
-    start = (len(known) - size) // 2
-    low, high = known[start], known[start + size - 1]
-    gap = GAP if len(known) - size > 2 * GAP else 0  # a few single slices lie apart anyway
+    middle = (len(known) - size) // 2
+    starts = sorted(range(len(known) - size + 1), key=lambda start: abs(start - middle))
+    gaps = (GAP, 0) if len(known) - size > 2 * GAP else (0,)  # a few single slices lie apart anyway
+    for start, gap in itertools.product(starts, gaps):
+        train, exam = _cut(lesson, known[start], known[start + size - 1], gap)
+        if _values(exam) <= _values(train):
+            return train, exam  # what is examined is also taught
+    return _cut(lesson, known[middle], known[middle + size - 1], 0)
+
+
+def _cut(lesson: Lesson, low: int, high: int, gap: int) -> tuple[Lesson, Lesson]:
+    """The lesson without the slices `low` to `high` and `gap` around them, and these alone."""
     train, exam = lesson.target.clone(), torch.full_like(lesson.target, IGNORE)
     exam[low : high + 1] = lesson.target[low : high + 1]
     train[max(0, low - gap) : high + 1 + gap] = IGNORE
     return replace(lesson, target=train), replace(lesson, target=exam)
+
+
+def _values(one: Lesson) -> set[int]:
+    return {int(value) for value in torch.unique(one.target)}
 
 
 def _known_slices(target: torch.Tensor) -> list[int]:

@@ -63,6 +63,16 @@ def test_of_two_corrected_slices_one_is_held_back() -> None:
     assert len(known(parts.train[0])) == 1
 
 
+def test_a_label_that_is_examined_is_also_taught() -> None:
+    rare = corrected("a", range(0, 16, 2))
+    target = rare.target.clone()
+    target[4:11][target[4:11] == 1] = 2  # slices 4 to 10 alone, in the middle of all
+    parts = hold_back([replace(rare, target=target)])
+    examined, taught = (set(side[0].target.unique().tolist()) for side in (parts.exam, parts.train))
+    assert examined <= taught
+    assert 2 in taught
+
+
 def test_of_one_corrected_slice_nothing_is_held_back() -> None:
     parts = hold_back([corrected("a", range(5, 6))])
     assert parts.exam == ()
