@@ -17,7 +17,13 @@ from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.scores import ScoreTable, VersionTable
 from napari_medseg.widgets.tally import words
 
-SHOWN = {"steps": "Steps", "learning_rate": "Learning rate", "augmentation": "Augmentation"}
+SHOWN = {
+    "steps": "Steps",
+    "learning_rate": "Learning rate",
+    "augmentation": "Augmentation",
+    "anchor": "Hold to old weights",
+    "worst_drop": "A label may lose",
+}
 
 
 class FineTuneDock(style.Column):
