@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "demo_output"
 SIZE = (1440, 900)
-TAUGHT = 4  # slices of the tumour that the demo's person draws before teaching
+TAUGHT = 5  # slices of the tumour that the demo's person draws before teaching
 # A tumour that the model never saw must be learnt from four slices in a minute: larger steps than
 # usual, free of the old weights, for a lung that may be a little worse.
 LEARN = {"steps": 120, "learning_rate": 3e-3, "anchor": 0.0, "worst_drop": 0.04}
 BRUSH_MM = 9.0
-RIGHT = (range(1, 5), range(20, 30), range(40, 46))  # where the person finds a slice that is right
+RIGHT = (range(1, 5), range(41, 46))  # where the person finds a slice that is right
 LUNG, TUMOUR = 1, 2
 
 WELCOME = """A chest CT and a lung model are ready.
@@ -239,7 +239,7 @@ class Session:
         return int((self.truth == TUMOUR).sum(axis=(1, 2)).argmax())
 
     def right(self) -> list[int]:
-        """Slices below, amid and above the rest on which the mask agrees best with the truth."""
+        """A slice below and one above the tumour on which the mask agrees best with the truth."""
         if not self.found_right:
             for part in RIGHT:
                 free = [z for z in part if z not in self.slices]
