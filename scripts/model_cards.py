@@ -27,15 +27,16 @@ file says of itself. This page is made by `python scripts/model_cards.py`.
 WORDS = {
     "lung_ct": (
         "Finds the lungs in a chest CT, and a tumour only if it looks like the one it was shown.",
-        """Taught by one patient (`nodule_ct`): machine-made lungs, one nodule of 1.4 ml. Scored on another
-(`chest_ct`), which also picked the best moment of training; it misses the tumour there, Dice 0.
-Scans: BSD-3-Clause, see [../README.md](../README.md); weights: BSD-3-Clause, like this project.
+        """Taught by one patient (`nodule_ct`): machine-made lungs, one nodule of 1.4 ml. Scored on
+another (`chest_ct`), which also picked the best moment of training; it misses the tumour there,
+Dice 0. Scans: BSD-3-Clause, see [../README.md](../README.md); weights: BSD-3-Clause, like this
+project.
 
 Made by `python scripts/train_sample_models.py`, some minutes on one core.
 
 What is left for you: the tumour of `chest_ct` is 35 times as large as the nodule, and it is missed;
-the lungs are those of a threshold, without dense tissue. One patient is no basis for another scanner,
-dose or disease.""",
+the lungs are those of a threshold, without dense tissue. One patient is no basis for another
+scanner, dose or disease.""",
     ),
     "hippocampus": (
         "Finds the anterior and posterior part of the hippocampus in a T1 MR cropped around it.",
