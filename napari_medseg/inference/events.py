@@ -11,6 +11,17 @@ import numpy.typing as npt
 from napari_medseg.volume import Mask
 
 
+@dataclass(frozen=True)
+class LookAt:
+    """What may be sent to a running prediction: the slice (axis, index) that is looked at now.
+
+    `axis` is 0 Z, 1 Y or 2 X of the scan's own grid. Tiles that are left are taken in its order.
+    """
+
+    axis: int
+    index: int
+
+
 @dataclass(frozen=True, eq=False)
 class BoxDone:
     """A piece of the mask on the scan's own grid; a later box may refine an earlier one.
