@@ -2,86 +2,79 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import cc3d
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_medseg.errors import InputError
+from napari_medseg.jobs import Job, Progress
+from napari_medseg.preprocess.recipe import CleanRule
 from napari_medseg.volume import Mask
 
 Bools = npt.NDArray[np.bool_]
+Labels = npt.NDArray[np.unsignedinteger[Any]]
 
 ROUNDING = 1e-6  # voxels: a piece of just the smallest volume stays
 
 
-@dataclass(frozen=True)
-class CleanConfig:
-    """What is taken away and filled; by default nothing.
+def clean(mask: Mask, rules: Iterable[CleanRule]) -> Mask:
+    """The mask cleaned; what goes becomes background, and only background is filled.
 
-    Attributes
-    ----------
-    keep_largest
-        Only the largest connected piece of each label stays; voxels that share a face, an edge or a
-        corner are connected.
-    smallest_ml
-        Pieces below this volume go.
-    fill_holes
-        Background that a label encloses on all sides (in the plane, for a single slice) joins it.
-    labels
-        Mask values that are cleaned; empty: all.
+    First every label loses its pieces, then holes are filled: what a speck leaves is a hole.
     """
-
-    keep_largest: bool = False
-    smallest_ml: Annotated[float, {"min": 0.0, "max": 1000.0}] = 0.0
-    fill_holes: bool = False
-    labels: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.smallest_ml >= 0:
-            raise InputError(f"the smallest piece must be 0 ml or more, got {self.smallest_ml}")
-
-
-def clean(mask: Mask, config: CleanConfig) -> Mask:
-    """The mask cleaned; what goes becomes background, and only background is filled."""
     labels = mask.labels.copy()
-    smallest_voxels = config.smallest_ml / mask.geometry.voxel_ml - ROUNDING
-    boxes = dict(enumerate(ndimage.find_objects(mask.labels), start=1))
-    for value in config.labels or mask.values():
-        box = boxes.get(value)
-        if box is not None:
-            _clean_label(labels[box], value, config, smallest_voxels)
+    clean_labels(labels, rules, mask.geometry.voxel_ml)
     return replace(mask, labels=labels)
 
 
-def _clean_label(
-    labels: npt.NDArray[np.unsignedinteger[Any]],
-    value: int,
-    config: CleanConfig,
-    smallest_voxels: float,
-) -> None:
-    """Clean one label in the box that holds it, in place."""
-    region = labels == value
-    kept = without_pieces(region, config.keep_largest, smallest_voxels)
-    labels[region & ~kept] = 0
-    if config.fill_holes:
-        labels[filled(kept) & (labels == 0)] = value
+def cleaned(mask: Mask, rules: Sequence[CleanRule]) -> Job[Mask]:
+    """As `clean`, as a step of a prediction; without rules the mask as it is."""
+    if not rules:
+        return mask
+    yield Progress(0, 0, "Cleaning the mask")
+    return clean(mask, rules)
+
+
+def clean_labels(labels: Labels, rules: Iterable[CleanRule], voxel_ml: float) -> None:
+    """As `clean`, in place, of an array (Z, Y, X) whose voxels have `voxel_ml`."""
+    boxes = dict(enumerate(ndimage.find_objects(labels), start=1))
+    due = [(rule, boxes[rule.value]) for rule in rules if boxes.get(rule.value) is not None]
+    for rule, box in due:
+        region = labels[box] == rule.value
+        kept = without_pieces(region, rule.keep_largest, rule.smallest_ml / voxel_ml - ROUNDING)
+        labels[box][region & ~kept] = 0
+    for rule, box in due:
+        if rule.fill_holes:
+            part = labels[box]
+            part[filled(part == rule.value) & (part == 0)] = rule.value
 
 
 def without_pieces(region: Bools, keep_largest: bool, smallest_voxels: float) -> Bools:
     """The region (Z, Y, X) without pieces below a size, or with its largest piece only."""
     if not keep_largest and smallest_voxels <= 1:
         return region
+    pieces, sizes = pieces_of(region)
+    return np.asarray(staying(sizes, keep_largest, smallest_voxels)[pieces])
+
+
+def pieces_of(region: Bools) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Number of the connected piece of each voxel, 0 outside, and the pieces' voxels."""
     pieces, n = cc3d.connected_components(region, connectivity=26, return_N=True)
     sizes = np.bincount(pieces.reshape(-1), minlength=n + 1)
     sizes[0] = 0
-    stays = sizes >= max(smallest_voxels, 1)
+    return pieces, sizes
+
+
+def staying(sizes: npt.NDArray[np.int64], keep_largest: bool, smallest_voxels: float) -> Bools:
+    """Which pieces of these voxels stay; piece 0 is what is outside and never does."""
+    stays = np.asarray(sizes >= max(smallest_voxels, 1))
     if keep_largest:
-        stays &= np.arange(n + 1) == np.argmax(sizes)
-    return np.asarray(stays[pieces])
+        stays &= np.arange(len(sizes)) == np.argmax(sizes)
+    return stays
 
 
 def filled(region: Bools) -> Bools:

@@ -25,6 +25,8 @@ class PredictConfig:
     slice_zyx
         The slice that is looked at, (axis 0 Z, 1 Y or 2 X, index) on the scan's own grid; it is
         predicted first. None: in the order that takes least memory.
+    clean
+        Whether the finished mask is cleaned by the rules that the model learned.
     memory_gb
         What the blended tiles may take; None: half of what is free.
     """
@@ -34,6 +36,7 @@ class PredictConfig:
     half: bool = True
     keep_softmax: bool = False
     slice_zyx: tuple[int, int] | None = None
+    clean: bool = True
     memory_gb: Annotated[float | None, {"min": 0.01}] = None
 
     def __post_init__(self) -> None:

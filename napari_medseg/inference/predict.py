@@ -16,6 +16,7 @@ from torch import nn
 
 from napari_medseg.errors import InputError
 from napari_medseg.inference import device as devices
+from napari_medseg.inference.clean import cleaned
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.device import Attempt
 from napari_medseg.inference.events import Prediction
@@ -65,8 +66,9 @@ def predict(
         try:
             result = Result(volume, prepared.turn, segmenter.recipe, config.keep_softmax)
             yield from _run(way, prepared, segmenter, result, config)
+            mask = yield from cleaned(result.mask(), segmenter.recipe.clean if config.clean else ())
             seconds = time.monotonic() - started
-            return Prediction(result.mask(), way.device.type, seconds, result.softmax)
+            return Prediction(mask, way.device.type, seconds, result.softmax)
         except (RuntimeError, MemoryError) as error:
             ways = _ways_left(error, way, ways)
             why = _reason(error, way)

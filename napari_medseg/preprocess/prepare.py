@@ -28,9 +28,9 @@ class Prepared:
     tensor
         float32 (C, Z, Y, X) on `geometry`.
     turn
-        From the scan's own axes to canonical LPS ones.
+        From the scan's own axes to those of the recipe, LPS for our own models.
     geometry
-        The tensor's grid: canonical axes, at the recipe's spacing.
+        The tensor's grid: these axes, at the recipe's spacing.
     """
 
     tensor: torch.Tensor
@@ -52,7 +52,7 @@ def prepare(volume: Volume, recipe: Recipe) -> Prepared:
             f"the scan has {volume.n_channels}; choose a scan or channel that fits",
             volume.name,
         )
-    turn = Reorientation.to_canonical(volume.geometry)
+    turn = Reorientation.to(volume.geometry, recipe.orientation)
     channels = np.ascontiguousarray(turn.apply(volume.array)).reshape(-1, *turn.target.shape)
     geometry = network_grid(turn.target, recipe)
     tensors = [

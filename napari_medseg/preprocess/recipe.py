@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from napari_medseg.errors import ModelError
 from napari_medseg.volume import Label
+
+SIDES = {"R": "L", "A": "P", "I": "S"}  # each side's opposite, as LPS names it
 
 
 class Denoise(StrEnum):
@@ -24,6 +27,33 @@ class Normalise(StrEnum):
     MINUS_ONE_ONE = "minus-one-one"  # [-1, 1] between the percentiles
     Z_SCORE = "z-score"  # mean 0, standard deviation 1
     CT_WINDOW = "ct-window"  # clipped to `window`, then mean 0 and width 2
+
+
+@dataclass(frozen=True)
+class CleanRule:
+    """What is taken away from one label of a finished mask, and filled; by default nothing.
+
+    Attributes
+    ----------
+    value
+        The label's number in the mask.
+    keep_largest
+        Only its largest connected piece stays; voxels that share a face, an edge or a corner are
+        connected.
+    smallest_ml
+        Pieces below this volume go.
+    fill_holes
+        Background that it encloses on all sides (in the plane, for a single slice) joins it.
+    """
+
+    value: int
+    keep_largest: bool = False
+    smallest_ml: float = 0.0
+    fill_holes: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smallest_ml < math.inf:
+            raise InputError(f"the smallest piece must be 0 ml or more, got {self.smallest_ml}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +76,11 @@ class Recipe:
         (low, high) HU, for CT_WINDOW.
     mirror_axes
         Axes (0 Z, 1 Y, 2 X) along which the anatomy may be flipped in training.
+    clean
+        What a finished mask is cleaned of, learned from validation cases.
+    orientation
+        The sides that x, y and z of the network's grid grow to; "LPS" for our own models. A network
+        of a program that orders arrays (X, Y, Z), RAS, reads "SAR".
     """
 
     labels: tuple[Label, ...]
@@ -57,6 +92,14 @@ class Recipe:
     percentiles: tuple[float, float] = (0.5, 99.5)
     window: tuple[float, float] = (-1000.0, 1000.0)
     mirror_axes: tuple[int, ...] = ()
+    clean: tuple[CleanRule, ...] = ()
+    orientation: str = "LPS"
+
+    def __post_init__(self) -> None:
+        if sorted("LPS".find(SIDES.get(one, one)) for one in self.orientation) != [0, 1, 2]:
+            raise ModelError(
+                f"a network's axes must grow to three sides such as LPS, got {self.orientation!r}"
+            )
 
     @property
     def n_outputs(self) -> int:

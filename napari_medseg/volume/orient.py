@@ -37,8 +37,13 @@ class Reorientation:
     @classmethod
     def to_canonical(cls, source: Geometry) -> Reorientation:
         """To the closest grid with z to Superior, y to Posterior and x to Left."""
+        return cls.to(source, CANONICAL)
+
+    @classmethod
+    def to(cls, source: Geometry, codes: str) -> Reorientation:
+        """To the closest grid whose x, y and z grow to these sides, as "LPS" or "RAS"."""
         here = orientations.io_orientation(source.affine_ras)
-        there = orientations.axcodes2ornt(tuple(CANONICAL))
+        there = orientations.axcodes2ornt(tuple(codes))
         change = orientations.ornt_transform(here, there)  # (3, 2) in x, y, z: target axis, ±1
         order = np.argsort(change[:, 0])  # for target x, y, z the source axis in x, y, z
         axes_xyz = [int(axis) for axis in order]

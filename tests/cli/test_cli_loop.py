@@ -214,6 +214,11 @@ def test_a_bound_of_a_setting_is_kept(medseg, cases: Path, tmp_path: Path) -> No
     assert "foreground: must be 0.0 to 1.0" in ended.err
 
 
+def listen_to_ctrl_c() -> None:
+    """A shell's background jobs are born deaf to it, and so are their children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_stopping_a_training_leaves_nothing_behind(cases: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.safetensors"
     command = [sys.executable, "-m", "napari_medseg.cli", "train", cases, out, "--minutes", "5"]
@@ -225,6 +230,7 @@ def test_stopping_a_training_leaves_nothing_behind(cases: Path, tmp_path: Path) 
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=listen_to_ctrl_c,
     )
     assert process.stderr is not None
     for line in process.stderr:  # the first scores: it is in the middle of its work

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_medseg.errors import GridError, InputError
+from napari_medseg.errors import GridError, InputError, ModelError
 from napari_medseg.preprocess.intensity import finite, without_padding
 from napari_medseg.preprocess.prepare import prepare, prepare_mask, resized
 from napari_medseg.preprocess.recipe import Denoise, Normalise, Recipe
@@ -45,6 +45,19 @@ def test_the_field_of_view_stays_when_voxels_change() -> None:
     coarse = resized(Geometry.from_spacing((10, 10, 10)), (5, 20, 10))
     assert coarse.spacing_mm == (2.0, 0.5, 1.0)
     assert coarse.world([(-0.5, -0.5, -0.5)])[0] == pytest.approx([-0.5, -0.5, -0.5])
+
+
+def test_a_network_of_another_program_sees_the_axes_in_its_own_order() -> None:
+    prepared = prepare(ramp_of_world_x(np.diag([1, 1, 2, 1.0])), replace(RAMP, orientation="SAR"))
+    ras_x = np.arange(24.0)  # the file's own x grows to the right, and comes first now
+    np.testing.assert_allclose(prepared.tensor[0][:, 3, 3].numpy(), -ras_x / 100, atol=1e-6)
+    assert prepared.tensor.shape == (1, 24, 20, 24)
+
+
+@pytest.mark.parametrize("wrong", ["", "LP", "RLS", "XYZ", "LPSS"])
+def test_axes_that_grow_to_no_three_sides_are_refused(wrong: str) -> None:
+    with pytest.raises(ModelError, match="three sides"):
+        replace(RECIPE, orientation=wrong)
 
 
 @pytest.mark.parametrize(
