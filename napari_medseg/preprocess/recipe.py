@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from napari_medseg.errors import ModelError
+from napari_medseg.errors import InputError, ModelError
 from napari_medseg.volume import Label
 
 SIDES = {"R": "L", "A": "P", "I": "S"}  # each side's opposite, as LPS names it
