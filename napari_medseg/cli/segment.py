@@ -90,9 +90,10 @@ def _misfits(volume: Volume, card: ModelCard) -> list[str]:
 
 
 def _largest_parts(mask: Mask) -> Mask:
-    from napari_medseg.inference.clean import CleanConfig, clean
+    from napari_medseg.inference.clean import clean
+    from napari_medseg.preprocess.recipe import CleanRule
 
-    return clean(mask, CleanConfig(keep_largest=True))
+    return clean(mask, [CleanRule(value, keep_largest=True) for value in mask.values()])
 
 
 def _predict(volume: Volume, card: ModelCard, device: str, softmax: bool, report: Report) -> Any:
