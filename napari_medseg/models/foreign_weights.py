@@ -99,9 +99,8 @@ def _scalar(kind: _Kind, data: bytes | str) -> float:
     return float(struct.unpack(code, raw)[0]) if code else math.nan
 
 
-_STAND_INS: list[
-    Callable[..., Any] | tuple[Callable[..., Any], str]
-] = [  # nnU-Net's curves are numpy scalars; both names are those of numpy 1 and 2
+# nnU-Net saves its curves as numpy scalars; the names are those of numpy 1 and 2
+_STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (_scalar, "numpy._core.multiarray.scalar"),
     (_scalar, "numpy.core.multiarray.scalar"),
     (_Kind, "numpy.dtype"),
