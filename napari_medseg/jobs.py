@@ -7,7 +7,8 @@
 
 `Child.run` and `apart` give the same events and the same result from a process of their own, so
 nothing above knows the difference. Closing a job runs its ``finally`` and leaves everything as it
-was.
+was. A running job can be told something, with ``job.send(wish)`` instead of ``next(job)``; one that
+does not look at what its ``yield`` gives runs as if it were told nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ import numpy as np
 from napari_medseg.errors import MedsegError, WorkerDied
 
 R = TypeVar("R")
-Job: TypeAlias = Generator[object, None, R]
+Job: TypeAlias = Generator[object, Any, R]
 
 START_TIMEOUT_S = 60.0
 STOP_GRACE_S = 2.0  # the window must be gone within 5 s of its closing
@@ -62,15 +63,15 @@ class Notice:
     text: str
 
 
-def finish(job: Job[R], on_event: Callable[[object], None] | None = None) -> R:
-    """Run a job to its end and return its result."""
+def finish(job: Job[R], on_event: Callable[[object], object] | None = None) -> R:
+    """Run a job to its end and return its result; what `on_event` returns is told to the job."""
+    wish = None
     while True:
         try:
-            event = next(job)
+            event = job.send(wish)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
-        if on_event is not None:
-            on_event(event)
+        wish = None if on_event is None else on_event(event)
 
 
 def apart(function: str, *args: object, **kwargs: object) -> Job[Any]:
@@ -131,7 +132,11 @@ class Child:
                     raise
 
     def run(self, function: str, *args: object, **kwargs: object) -> Job[Any]:
-        """The events and the result of ``"package.module:function"``, run in the child."""
+        """The events and the result of ``"package.module:function"``, run in the child.
+
+        What is sent into this job is sent into the one in the child, after the event that the
+        child is computing then.
+        """
         self.start()
         assert self._pipe is not None
         assert self._folder is not None
@@ -142,7 +147,7 @@ class Child:
                 kind, value = self._receive()
                 ended = kind != "event"
                 if kind == "event":
-                    yield value
+                    self._tell((yield value))
                 elif kind == "result":
                     return value
                 else:
@@ -167,6 +172,14 @@ class Child:
                     process.kill()
                     process.wait()
             self._clean()
+
+    def _tell(self, wish: object) -> None:
+        """Pass it on; a child that is being closed hears nothing any more."""
+        if wish is None:
+            return
+        with self._lock:
+            if self._pipe is not None:
+                _send(self._pipe, ("tell", wish, (), {}), self._folder)
 
     def _clean(self) -> None:
         if self._pipe is not None:
@@ -286,6 +299,8 @@ def _serve(pipe: Connection[Any, Any], folder: Path) -> None:
         verb, name, args, kwargs = _receive(pipe, folder)
         if verb == "stop":
             return
+        if verb == "tell":
+            continue  # it came too late: that job has ended
         module, function = name.split(":")
         try:
             job = getattr(importlib.import_module(module), function)(*args, **kwargs)
@@ -301,18 +316,31 @@ def _serve(pipe: Connection[Any, Any], folder: Path) -> None:
 
 
 def _pump(job: Job[Any], pipe: Connection[Any, Any], folder: Path) -> Any:
-    """Send each event; between two of them look whether the parent wants us to stop."""
+    """Send each event; between two of them hear what the parent wants, and tell the job."""
+    wish = None
     try:
         while True:
             try:
-                event = next(job)
+                event = job.send(wish)
             except StopIteration as done:
                 return done.value
             _send(pipe, ("event", event), folder)
-            if pipe.poll(0):
-                raise _StopError
+            wish = _heard(pipe, folder)
     finally:
         job.close()
+
+
+def _heard(pipe: Connection[Any, Any], folder: Path) -> object:
+    """The last thing the parent told, None if nothing; waits for nothing."""
+    wish = None
+    while pipe.poll(0):
+        try:
+            verb, wish, *_ = _receive(pipe, folder)
+        except EOFError as error:
+            raise _StopError from error
+        if verb == "stop":
+            raise _StopError
+    return wish
 
 
 def _end_with_parent(folder: Path) -> None:

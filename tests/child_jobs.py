@@ -82,6 +82,16 @@ def chatter() -> Job[str]:
     return "done"
 
 
+def listen(n: int) -> Job[list[object]]:
+    """Gives all that it was told, and yields how much that is."""
+    heard: list[object] = []
+    for _ in range(n):
+        told = yield len(heard)
+        heard += [] if told is None else [told]
+        time.sleep(0.01)  # what is sent meanwhile waits in the pipe
+    return heard
+
+
 def orphan() -> None:
     """The parent's side: tell the child's number once it is in a long step, and wait to die."""
     child = Child()

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from child_jobs import listen
 
 from napari_medseg.errors import MedsegError, ReadError, WorkerDied
 from napari_medseg.jobs import Child, Job, Progress, apart, finish
@@ -62,6 +63,32 @@ def test_a_bug_in_the_child_brings_its_traceback() -> None:
     with pytest.raises(WorkerDied, match="KeyError: 'a bug'") as died:
         finish(apart("child_jobs:stumble"))
     assert "in stumble" in "".join(died.value.__notes__)
+
+
+def test_what_a_driver_answers_to_an_event_is_told_to_the_job() -> None:
+    assert finish(listen(3), lambda event: f"heard {event}") == ["heard 0", "heard 1", "heard 2"]
+
+
+def test_a_running_child_is_told_in_order_and_a_job_that_ended_hears_nothing() -> None:
+    with Child() as child:
+        job, wishes = child.run("child_jobs:listen", 30), list(range(1, 6))
+        heard = finish(job, lambda _: wishes.pop(0) if wishes else None)
+        assert heard[-1] == 5, "the last one counts"
+        assert heard == sorted(set(heard))
+        finish(child.run("child_jobs:count", 1), lambda _: "perhaps too late")
+        assert finish(child.run("child_jobs:listen", 2)) == []
+
+
+def test_a_job_that_does_not_listen_runs_to_its_end() -> None:
+    assert finish(apart("child_jobs:count", 30), lambda _: "who is there?") > 0
+
+
+def test_a_child_that_was_told_something_still_stops_at_once(tmp_path: Path) -> None:
+    job = apart("child_jobs:tidy", str(tmp_path / "mark"))
+    next(job)
+    job.send("a wish")
+    job.close()
+    assert (tmp_path / "mark").read_text() == "closed"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -16,6 +16,7 @@ from napari_medseg.correction.record import Box, Correction
 from napari_medseg.correction.tracker import whole
 from napari_medseg.errors import MedsegError
 from napari_medseg.inference.config import PredictConfig
+from napari_medseg.inference.events import LookAt
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.volume import Mask, Volume
 from napari_medseg.widgets import layers
@@ -391,6 +392,9 @@ class Desk(QObject):
         self.names_changed.emit()
 
     def _on_slice(self, event: Any = None) -> None:
+        own = self._own_slice() if self.prediction.running else None
+        if own is not None:
+            self.prediction.tell(LookAt(*own))
         self.slice_changed.emit()
 
     def _look_after(self) -> None:

@@ -53,6 +53,11 @@ class Run(QObject):
         worker.start()
         self.changed.emit()
 
+    def tell(self, wish: object) -> None:
+        """Send something into the job that runs, if one does."""
+        if self.worker is not None:
+            self.worker.tell(wish)
+
     def stop(self) -> None:
         if self.worker is not None:
             self.worker.stop()

@@ -58,6 +58,7 @@ class Worker(QObject):
         self._hold = hold
         self._halt = threading.Event()
         self._inbox: deque[tuple[str, Any]] = deque()
+        self._wish: deque[object] = deque(maxlen=1)  # only the last one counts
         self._thread = threading.Thread(target=self._drive, name="medseg-job", daemon=True)
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
@@ -76,6 +77,10 @@ class Worker(QObject):
     def start(self) -> None:
         self._timer.start()
         self._thread.start()
+
+    def tell(self, wish: object) -> None:
+        """Send something into the job at its next event, and return at once; any thread may."""
+        self._wish.append(wish)
 
     def stop(self) -> None:
         """Ask for the end and return at once; the job closes at its next event."""
@@ -96,9 +101,11 @@ class Worker(QObject):
             self._inbox.append(("failed", error))
 
     def _run(self) -> Any:
+        wish = None  # a job that has not begun cannot be told anything
         try:
             while not self._halt.is_set():
-                self._inbox.append(("event", next(self._job)))
+                self._inbox.append(("event", self._job.send(wish)))
+                wish = self._wish.pop() if self._wish else None
         except StopIteration as done:
             return done.value
         finally:

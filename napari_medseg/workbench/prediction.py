@@ -82,14 +82,18 @@ class Predictor:
 
 
 def _in_pieces(job: Job[Any], key: str) -> Job[Any]:
-    """The same job with small boxes that say which case they belong to."""
+    """The same job with small boxes that say which case they belong to; it hears what it is told.
+
+    Of what was told between the pieces of one box the last counts.
+    """
+    wish = None
     try:
         while True:
-            event = next(job)
-            if isinstance(event, BoxDone):
-                yield from _pieces(event, key)
-            else:
-                yield event
+            event = job.send(wish)
+            wish = None
+            for piece in _pieces(event, key) if isinstance(event, BoxDone) else (event,):
+                told = yield piece
+                wish = wish if told is None else told
     except StopIteration as done:
         return done.value
     finally:

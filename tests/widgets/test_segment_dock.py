@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
 from napari_medseg.errors import ModelError
+from napari_medseg.inference.events import LookAt
 from napari_medseg.jobs import Notice, Progress
 from napari_medseg.widgets import layers
 from napari_medseg.widgets.segment_dock import SegmentDock, facts
@@ -99,6 +102,33 @@ def test_the_viewed_slice_is_asked_for_on_the_scans_own_grid(viewer, desk, axis)
     own = desk.case.own_slice(axis, 2)
     assert desk.viewed_slice() == (axis, 2)
     assert desk._own_slice() == own
+
+
+def test_scrolling_tells_a_running_prediction_where_the_user_looks(
+    viewer, desk, qtbot, monkeypatch
+):
+    heard: list[object] = []
+
+    def job(config):
+        while True:
+            told = yield Progress(1, 2)
+            heard.extend([] if told is None else [told])
+            threading.Event().wait(0.005)
+
+    monkeypatch.setattr(desk.workbench, "predict", job)
+    desk.predict("cpu")
+    viewer.dims.set_current_step(0, 3)
+    qtbot.waitUntil(lambda: heard[-1:] == [LookAt(*desk.case.own_slice(0, 3))])
+    viewer.dims.order = (2, 0, 1)
+    viewer.dims.set_current_step(2, 5)
+    qtbot.waitUntil(lambda: heard[-1] == LookAt(*desk.case.own_slice(2, 5)))
+    viewer.dims.ndisplay = 3
+    seen = len(heard)
+    viewer.dims.set_current_step(2, 7)
+    qtbot.wait(100)
+    assert len(heard) == seen, "in 3-D no slice is looked at"
+    desk.prediction.stop()
+    qtbot.waitUntil(lambda: not desk.prediction.running)
 
 
 def test_a_model_is_described_by_its_labels(desk):

@@ -32,6 +32,15 @@ def failing(error: Exception):
     raise error
 
 
+def listening(upto: int):
+    """Says what it was told last, and lets the teller answer."""
+    told = None
+    for _ in range(upto):
+        told = (yield told) or told
+        threading.Event().wait(0.01)
+    return told
+
+
 def heard(worker: Worker) -> list[object]:
     """Everything a worker says, in order."""
     said: list[object] = []
@@ -83,6 +92,25 @@ def test_stop_closes_the_job_and_is_no_failure(qtbot):
         worker.stop()
     assert log == ["closed"]
     assert said[-1] == "stopped"
+
+
+def test_a_running_job_hears_what_it_is_told_and_the_last_wish_counts(qtbot):
+    worker = Worker(listening(1000))
+    said = heard(worker)
+    worker.start()
+    for wish in ("first", "last"):
+        worker.tell(wish)
+    qtbot.waitUntil(lambda: "last" in said, timeout=5000)
+    assert said[0] is None, "a job begins before it can be told anything"
+    assert said[-1] == "last"
+    with qtbot.waitSignal(worker.finished, timeout=5000):
+        worker.stop()
+
+
+def test_a_wish_can_come_before_the_start(qtbot):
+    worker = Worker(listening(3))
+    worker.tell("early")
+    assert run(qtbot, worker) == [None, "early", "early", ("returned", "early")]
 
 
 def test_a_child_that_dies_because_we_stopped_it_is_no_failure(qtbot):

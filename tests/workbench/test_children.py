@@ -14,6 +14,7 @@ import pytest
 from napari_medseg.correction.record import Source
 from napari_medseg.errors import InputError, WorkerDied
 from napari_medseg.inference.config import PredictConfig
+from napari_medseg.inference.events import LookAt
 from napari_medseg.jobs import Job, Progress, finish
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.volume import Volume
@@ -87,6 +88,16 @@ def test_a_prediction_that_is_stopped_can_be_started_again(bench: Workbench, sca
     job.close()
     predict(bench)
     assert case.labels.any()
+
+
+@pytest.mark.usefixtures("standin")
+def test_a_running_prediction_goes_on_where_the_user_looks(bench: Workbench, scan: Volume) -> None:
+    bench.open_case(scan)
+    job = bench.predict(SLOW)
+    next(job)
+    starts: list[int] = []
+    finish(_told_once(job, LookAt(0, 5)), lambda box: starts.append(box.start[0]))
+    assert starts.index(5) < starts.index(4), "0, perhaps 1 and 2, then 5, 4, 3"
 
 
 @pytest.mark.usefixtures("standin")
@@ -202,6 +213,11 @@ def test_the_whole_loop_with_a_real_network(bench: Workbench, scan: Volume) -> N
 def _until_progress(job: Job[Any]) -> None:
     while not isinstance(next(job), Progress):
         pass
+
+
+def _told_once(job: Job[Any], wish: object) -> Job[Any]:
+    yield job.send(wish)
+    return (yield from job)
 
 
 def _drive(job: Job[Any], ended: list[BaseException]) -> None:
