@@ -18,6 +18,7 @@ from torch import nn
 from napari_medseg.errors import ModelError
 from napari_medseg.models.config import Family, NetworkConfig
 from napari_medseg.models.fcn import FCNDecoder
+from napari_medseg.models.monai_nets import Whole, monai_net
 from napari_medseg.models.segmenter import Segmenter
 
 CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -50,7 +51,17 @@ class Network(nn.Module):
 
 
 def build(config: NetworkConfig, in_channels: int, n_outputs: int) -> Network:
-    """A fresh network with He initialisation, deep supervision off."""
+    """A fresh network with He initialisation, deep supervision off.
+
+    Raises
+    ------
+    ModelError
+        It is an imported graph, or the numbers of a network of MONAI do not fit together.
+    """
+    if config.family is Family.ONNX:
+        raise ModelError("an ONNX model can only be run; import its original weights to train")
+    if config.family is Family.MONAI:
+        return Network(monai_net(config, in_channels, n_outputs), Whole())
     parts: Any = _BUILDERS[config.family](config, in_channels, n_outputs)
     network = Network(parts.encoder, parts.decoder)
     if config.family is Family.LIGHT:

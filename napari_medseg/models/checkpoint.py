@@ -16,6 +16,8 @@ from safetensors.torch import save as serialise
 from napari_medseg.errors import ModelError, WriteError
 from napari_medseg.models.build import build, load_weights
 from napari_medseg.models.card import KEY, ModelCard, description, read_card
+from napari_medseg.models.config import Family
+from napari_medseg.models.onnx_graph import check_graph
 from napari_medseg.models.segmenter import Segmenter
 
 MOST_PARAMETERS = 2_000_000_000
@@ -95,6 +97,9 @@ def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
 def _check_fit(card: ModelCard, weights: Mapping[str, torch.Tensor]) -> None:
     """Build the network without memory and compare, before anything of its size is allocated."""
     try:
+        if card.network.family is Family.ONNX:
+            check_graph(weights, card.network, card.recipe)
+            return
         with torch.device("meta"):
             network = build(card.network, len(card.recipe.channels), card.recipe.n_outputs)
         if sum(p.numel() for p in network.parameters()) > MOST_PARAMETERS:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from napari_medseg.errors import ModelError
+from napari_medseg.models.monai_shape import MonaiShape
 
 MOST_STAGES, MOST_FEATURES, MOST_STRIDE = 9, 2048, 7  # a hostile header cannot ask for more
 
@@ -19,6 +20,13 @@ class Family(StrEnum):
     RESIDUAL = "residual-unet"  # residual encoder (nnU-Net's ResidualEncoderUNet)
     LIGHT = "light-unet"  # depthwise-separable convolutions, for weak machines
     FCN = "fcn"  # no skips: the baseline
+    MONAI = "monai"  # one of MONAI's, imported: `NetworkConfig.monai` says which
+    ONNX = "onnx"  # any graph, imported: it can be run and nothing else
+
+    @property
+    def ours(self) -> bool:
+        """Whether it can be trained from scratch."""
+        return self not in (Family.MONAI, Family.ONNX)
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ class NetworkConfig:
     kernels
         Kernel size of each stage; empty derives it: 1 along an axis until it is first
         down-sampled, if others were down-sampled before (thick slices), else 3.
+    monai
+        The rest of a network of MONAI.
     """
 
     family: Family = Family.UNET
@@ -51,6 +61,7 @@ class NetworkConfig:
     convs_per_stage: Annotated[int, {"min": 1, "max": 6}] = 2
     deep_supervision: bool = True
     kernels: tuple[tuple[int, ...], ...] = ()
+    monai: MonaiShape | None = None
 
     def __post_init__(self) -> None:
         stages = len(self.features)
