@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,6 +98,7 @@ def _tell(card: ModelCard, report: Report) -> None:
         "version": card.version,
         "dice": scores,
         "cases": card.lineage.cases,
+        "clean": list(map(asdict, card.recipe.clean)),
     }
     report.give(document, [(card.path, card.version, f"Dice {in_words(scores)}")])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from napari_medseg.jobs import Job, Progress
 from napari_medseg.preprocess.recipe import CleanRule
-from napari_medseg.volume import Mask
+from napari_medseg.volume import Label, Mask
 
 Bools = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.unsignedinteger[Any]]
@@ -82,3 +82,18 @@ def filled(region: Bools) -> Bools:
     flat = region.shape[0] == 1
     inside = ndimage.binary_fill_holes(region[0] if flat else region)
     return np.asarray(inside[None] if flat else inside)
+
+
+def words(rules: Iterable[CleanRule], labels: Iterable[Label]) -> list[str]:
+    """For each rule what it does: "lung: largest piece only, holes filled"."""
+    names = {label.value: label.name for label in labels}
+    return [f"{names.get(rule.value, rule.value)}: {', '.join(_does(rule))}" for rule in rules]
+
+
+def _does(rule: CleanRule) -> Iterator[str]:
+    if rule.keep_largest:
+        yield "largest piece only"
+    if rule.smallest_ml:
+        yield f"no piece below {rule.smallest_ml:g} ml"
+    if rule.fill_holes:
+        yield "holes filled"

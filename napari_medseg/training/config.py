@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 
 from napari_medseg.errors import TrainingError
 from napari_medseg.models.config import Family
-from napari_medseg.preprocess.recipe import Denoise, Normalise
+from napari_medseg.preprocess.recipe import MOST_NEIGHBOURS, Denoise, Normalise
 
 IGNORE = 255  # mask value of voxels that teach nothing; the largest of uint8, as nnU-Net users do
 
@@ -34,6 +34,15 @@ class Schedule(StrEnum):
     POLY = "poly"  # (1 - done) ** 0.9, nnU-Net's
     COSINE = "cosine"
     CONSTANT = "constant"
+
+
+class Plane(StrEnum):
+    """What a network sees at a time."""
+
+    VOLUME = "volume"  # all of it; of single images, the slice
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
 
 
 class Precision(StrEnum):
@@ -60,6 +69,11 @@ class TrainConfig:
         At the start; 0 means 0.01 for SGD and 0.001 for the others.
     batch
         Patches of one step; 0 lets the memory at hand decide.
+    plane
+        Slice by slice in this plane with a 2-D network, or the volume at once. Z of `patch` and
+        `spacing_mm` then runs across the slices.
+    neighbours
+        Slices on either side that a 2-D network sees too, as further channels (2.5-D).
     patch
         (Z, Y, X) voxels of a patch; empty lets the cases and the memory decide.
     spacing_mm
@@ -86,6 +100,8 @@ class TrainConfig:
         Stop after so many validations without a better Dice; 0 never stops early.
     ema
         Weight of the past in the running average of the weights; the average is what you get.
+    learn_cleaning
+        Whether to learn from the held-back cases what a finished mask is cleaned of.
     threads
         Processor threads; 0 takes what torch takes.
     run_folder
@@ -102,6 +118,8 @@ class TrainConfig:
     features: tuple[int, ...] = ()
     convs_per_stage: Annotated[int, {"min": 1, "max": 6}] = 2
     deep_supervision: bool = True
+    plane: Plane = Plane.VOLUME
+    neighbours: Annotated[int, {"min": 0, "max": MOST_NEIGHBOURS}] = 0
     spacing_mm: tuple[float, ...] = ()
     patch: tuple[int, ...] = ()
     batch: Annotated[int, {"min": 0, "max": 256}] = 0
@@ -126,6 +144,7 @@ class TrainConfig:
     validation_last: Annotated[int, {"min": 0, "max": 1_000_000}] = 0
     only_first: Annotated[int, {"min": 0, "max": 1_000_000}] = 0
     patience: Annotated[int, {"min": 0, "max": 10_000}] = 10
+    learn_cleaning: bool = True
     run_folder: str = ""
     resume: bool = True
 

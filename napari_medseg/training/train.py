@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,10 +14,11 @@ from torch import nn
 from napari_medseg.errors import TrainingError
 from napari_medseg.inference.device import choose
 from napari_medseg.jobs import Job, Notice, Progress
-from napari_medseg.models.build import build, weights_of
+from napari_medseg.models.build import build, network_of, weights_of
 from napari_medseg.models.card import Lineage
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.training.board import Board
+from napari_medseg.training.cleaning import FEWEST_CASES, Pair, learn
 from napari_medseg.training.clock import Clock
 from napari_medseg.training.config import Precision, TrainConfig, as_json
 from napari_medseg.training.curriculum import Curriculum, prepare_cases
@@ -109,8 +110,9 @@ class _Run:
             yield Notice(f"Stopped early: no better Dice in {self.best.since} validations")
         elif not self.best.weights:
             yield from self._validate()
+        segmenter = yield from self._with_cleaning(self._segmenter())
         self.folder.finish()
-        return self._segmenter()
+        return segmenter
 
     def _begin(self) -> Job[None]:
         """Say what is trained; go on with an interrupted run if there is one."""
@@ -196,7 +198,7 @@ class _Run:
         chosen, config = self.curriculum.plan, self.config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            network = build(chosen.network, len(self.recipe.channels), self.recipe.n_outputs)
+            network = build(chosen.network, self.recipe.n_inputs, self.recipe.n_outputs)
         network.deep_supervision = chosen.network.deep_supervision
         student = Student(
             network,
@@ -252,3 +254,26 @@ class _Run:
         )
         chosen = self.curriculum.plan
         return Segmenter(self.config.name, chosen.network, self.best.weights, self.recipe, lineage)
+
+    def _with_cleaning(self, segmenter: Segmenter) -> Job[Segmenter]:
+        """The segmenter with the rules that clean its masks, learned from the held-back cases."""
+        held = self.curriculum.validation
+        if not self.config.learn_cleaning or len(held) < FEWEST_CASES:
+            return segmenter
+        network = network_of(segmenter, self.device)
+        half = self.config.precision is not Precision.FULL
+        pairs = []
+        for number, one in enumerate(held):
+            yield Progress(number, len(held), "Looking for what is always wrong")
+            found = segmented(network, one.image.float(), self.recipe, self.device, half)
+            pairs.append(Pair(found.numpy(), one.target.numpy()))
+        truths = [one.target.numpy() for one in (*held, *self.curriculum.train)]
+        learned = yield from learn(pairs, truths, self.recipe)
+        for text in learned.said:
+            yield Notice(f"Masks will be cleaned of what was always wrong: {text}")
+        note = "; ".join([segmenter.lineage.note, *learned.said])
+        return replace(
+            segmenter,
+            recipe=replace(self.recipe, clean=learned.rules),
+            lineage=replace(segmenter.lineage, note=note),
+        )

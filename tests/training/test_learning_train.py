@@ -18,8 +18,6 @@ from napari_medseg.jobs import Notice, Progress, finish
 from napari_medseg.models import checkpoint
 from napari_medseg.models.config import Family
 from napari_medseg.models.segmenter import Segmenter
-from napari_medseg.preprocess.recipe import CleanRule
-from napari_medseg.training.cleaning import Pair, learn
 from napari_medseg.training.config import Denoise, TrainConfig
 from napari_medseg.training.dataset import find_cases
 from napari_medseg.training.events import StepDone, Validated
@@ -221,28 +219,3 @@ def test_a_run_folder_that_is_a_file_is_refused(
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(WriteError, match="file: a run must have a folder"):
         run(write_dataset(2), replace(quick, run_folder=str(tmp_path / "file")))
-
-
-def test_a_training_keeps_what_it_learned_to_clean(
-    write_dataset: Write, quick: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def specks_beside_the_truth(pairs, truths, recipe):  # a few steps teach no honest mask
-        assert len(pairs) == 3
-        assert len(truths) == 6
-        return (yield from learn([specked(one) for one in pairs], truths, recipe))
-
-    monkeypatch.setattr("napari_medseg.training.train.learn", specks_beside_the_truth)
-    config = replace(quick, steps=2, validation_last=0, validation_fraction=0.5)
-    segmenter, events = run(write_dataset(6), config)
-    assert CleanRule(2, keep_largest=True) in segmenter.recipe.clean
-    assert any("largest piece only" in e.text for e in events if isinstance(e, Notice))
-    card = checkpoint.save(segmenter, tmp_path / "model.safetensors")
-    assert card.recipe.clean == segmenter.recipe.clean
-    without = run(tmp_path / "cases", replace(config, learn_cleaning=False))[0]
-    assert without.recipe.clean == ()
-
-
-def specked(pair: Pair) -> Pair:
-    found = np.where(pair.truth == 1, 0, pair.truth)
-    found[:2, :2, :2] = 2
-    return Pair(found, pair.truth)
