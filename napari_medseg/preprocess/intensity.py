@@ -20,6 +20,8 @@ DENOISE_MM_RATIO = 2.0  # an axis this much coarser than the finest is left out 
 
 def normalised(image: npt.NDArray[Any], recipe: Recipe, spacing_mm: tuple[float, ...]) -> Floats:
     """One channel (Z, Y, X) as finite float32, denoised and normalised as the recipe says."""
+    if recipe.normalise.foreign:
+        return _as_taught(finite(image), recipe)
     clean = without_padding(finite(image))
     smooth = denoised(clean, recipe.denoise, spacing_mm)
     if recipe.normalise is Normalise.CT_WINDOW:
@@ -32,6 +34,21 @@ def normalised(image: npt.NDArray[Any], recipe: Recipe, spacing_mm: tuple[float,
         return _scaled(clipped, float(part.mean()), float(part.std()))
     unit = _scaled(clipped, float(low), float(high - low))
     return unit if recipe.normalise is Normalise.ZERO_ONE else unit * 2.0 - 1.0
+
+
+def _as_taught(image: Floats, recipe: Recipe) -> Floats:
+    """As the program did that trained the model: every voxel counts, none is taken for padding."""
+    if recipe.normalise is Normalise.MEAN_STD:
+        inside = image != 0 if recipe.nonzero else np.ones(image.shape, dtype=np.bool_)
+        if not inside.any():
+            return image.astype(np.float32)
+        part = image[inside]
+        return np.where(inside, _scaled(image, float(part.mean()), float(part.std())), image)
+    by_range = recipe.normalise is Normalise.RANGE
+    low, high = recipe.window if by_range else np.percentile(image, recipe.percentiles)
+    bottom, top = recipe.onto
+    scaled = _scaled(image, float(low), float(high - low)) * (top - bottom) + bottom
+    return np.asarray(np.clip(scaled, bottom, top)) if recipe.clip else scaled
 
 
 def finite(image: npt.NDArray[Any]) -> Floats:

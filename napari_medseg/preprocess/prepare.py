@@ -12,8 +12,13 @@ import torch.nn.functional as F
 from scipy import ndimage
 
 from napari_medseg.errors import GridError, InputError
-from napari_medseg.preprocess.intensity import Floats, normalised
-from napari_medseg.preprocess.recipe import Recipe
+from napari_medseg.preprocess.corner import (
+    at_corner_grid,
+    corner_grid,
+    nearest_at_corner_grid,
+)
+from napari_medseg.preprocess.intensity import Floats, finite, normalised
+from napari_medseg.preprocess.recipe import Grid, Recipe
 from napari_medseg.volume import Geometry, Mask, Reorientation, Volume
 
 IGNORE = 255  # teaches nothing and is scored nowhere
@@ -26,7 +31,8 @@ class Prepared:
     Attributes
     ----------
     tensor
-        float32 (C, Z, Y, X) on `geometry`.
+        float32 (C, Z, Y, X) on `geometry`; a network that sees neighbouring slices gets those of
+        each channel as channels, from the lowest to the highest.
     turn
         From the scan's own axes to those of the recipe, LPS for our own models.
     geometry
@@ -55,11 +61,33 @@ def prepare(volume: Volume, recipe: Recipe) -> Prepared:
     turn = Reorientation.to(volume.geometry, recipe.orientation)
     channels = np.ascontiguousarray(turn.apply(volume.array)).reshape(-1, *turn.target.shape)
     geometry = network_grid(turn.target, recipe)
-    tensors = [
-        resampled(normalised(one, recipe, turn.target.spacing_mm), geometry.shape)
-        for one in channels
-    ]
-    return Prepared(torch.stack(tensors), turn, geometry)
+    tensors = [_tensor(one, recipe, turn.target, geometry) for one in channels]
+    return Prepared(with_neighbours(torch.stack(tensors), recipe.neighbours), turn, geometry)
+
+
+def with_neighbours(tensor: torch.Tensor, reach: int) -> torch.Tensor:
+    """(C, Z, Y, X) with `reach` slices on either side as channels: (C * (2 reach + 1), Z, Y, X).
+
+    Beyond the ends the first and the last slice are repeated. Of one channel it is a view, which
+    takes no memory, and which nobody may write into.
+    """
+    if reach == 0:
+        return tensor
+    depth = tensor.shape[1]
+    wide = tensor[:, torch.arange(-reach, depth + reach).clamp(0, depth - 1)]
+    windows = wide.unfold(1, depth, 1)  # (C, 2 reach + 1, Y, X, Z)
+    return windows.permute(0, 1, 4, 2, 3).flatten(0, 1)
+
+
+def _tensor(
+    image: npt.NDArray[Any], recipe: Recipe, source: Geometry, grid: Geometry
+) -> torch.Tensor:
+    """One channel on the network's grid; other programs resample before they normalise."""
+    if recipe.grid is Grid.EDGES:
+        return resampled(normalised(image, recipe, source.spacing_mm), grid.shape)
+    raw = torch.from_numpy(np.ascontiguousarray(finite(image), dtype=np.float32))
+    moved = at_corner_grid(raw, source, grid).numpy()
+    return torch.from_numpy(np.ascontiguousarray(normalised(moved, recipe, grid.spacing_mm)))
 
 
 def prepare_mask(mask: Mask, prepared: Prepared, recipe: Recipe) -> torch.Tensor:
@@ -80,6 +108,8 @@ def prepare_mask(mask: Mask, prepared: Prepared, recipe: Recipe) -> torch.Tensor
         )
     outputs = outputs_of(mask.labels, recipe)
     turned = torch.from_numpy(np.ascontiguousarray(prepared.turn.apply(outputs)))
+    if recipe.grid is Grid.CORNER:
+        return nearest_at_corner_grid(turned, prepared.turn.target, prepared.geometry)
     return _voted(turned, prepared.geometry.shape)
 
 
@@ -116,12 +146,15 @@ def outputs_of(
 
 
 def network_grid(canonical: Geometry, recipe: Recipe) -> Geometry:
-    """The grid that covers the same field of view at the recipe's spacing."""
+    """The grid at the recipe's spacing, over the same field of view or from the first voxel on."""
     if recipe.spacing_mm is None:
         return canonical
     wanted = list(recipe.spacing_mm)
     if recipe.patch[0] == 1:
         wanted[0] = canonical.spacing_mm[0]  # a 2-D network sees the slices as they are
+    if recipe.grid is Grid.CORNER:
+        z, y, x = wanted
+        return corner_grid(canonical, (z, y, x))
     shape = tuple(
         max(1, round(n * mm / new))
         for n, mm, new in zip(canonical.shape, canonical.spacing_mm, wanted, strict=True)

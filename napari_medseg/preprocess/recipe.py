@@ -9,6 +9,7 @@ from enum import StrEnum
 from napari_medseg.errors import InputError, ModelError
 from napari_medseg.volume import Label
 
+MOST_NEIGHBOURS = 8
 SIDES = {"R": "L", "A": "P", "I": "S"}  # each side's opposite, as LPS names it
 
 
@@ -28,6 +29,22 @@ class Normalise(StrEnum):
     MINUS_ONE_ONE = "minus-one-one"  # [-1, 1] between the percentiles
     Z_SCORE = "z-score"  # mean 0, standard deviation 1
     CT_WINDOW = "ct-window"  # clipped to `window`, then mean 0 and width 2
+    # as imported models were taught: no padding is looked for, all voxels count
+    RANGE = "range"  # `window` to `onto`
+    PERCENTILES = "percentiles"  # from the percentiles to `onto`
+    MEAN_STD = "mean-std"  # mean 0, standard deviation 1
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it stands for another program's."""
+        return self in (Normalise.RANGE, Normalise.PERCENTILES, Normalise.MEAN_STD)
+
+
+class Grid(StrEnum):
+    """Where the voxels of another spacing lie."""
+
+    EDGES = "edges"  # over the same field of view; smoothed where it gets coarser
+    CORNER = "corner"  # from the centre of the first voxel on, as MONAI's Spacing does
 
 
 @dataclass(frozen=True)
@@ -74,14 +91,24 @@ class Recipe:
     percentiles
         Ends of the intensity range that ZERO_ONE, MINUS_ONE_ONE and Z_SCORE clip to.
     window
-        (low, high) HU, for CT_WINDOW.
+        (low, high) HU, for CT_WINDOW and RANGE.
     mirror_axes
         Axes (0 Z, 1 Y, 2 X) along which the anatomy may be flipped in training.
     clean
         What a finished mask is cleaned of, learned from validation cases.
     orientation
         The sides that x, y and z of the network's grid grow to; "LPS" for our own models. A network
-        of a program that orders arrays (X, Y, Z), RAS, reads "SAR".
+        of a program that orders arrays (X, Y, Z), RAS, reads "SAR", one of coronal slices "LIP".
+    neighbours
+        Slices on either side that a 2-D network sees too; the first and last one are repeated.
+    grid
+        Where the voxels of `spacing_mm` lie.
+    onto
+        (low, high) that RANGE and PERCENTILES map to.
+    clip
+        Whether they cut off what lies beyond.
+    nonzero
+        Whether MEAN_STD leaves out voxels that are 0, which stay 0.
     """
 
     labels: tuple[Label, ...]
@@ -95,12 +122,27 @@ class Recipe:
     mirror_axes: tuple[int, ...] = ()
     clean: tuple[CleanRule, ...] = ()
     orientation: str = "LPS"
+    neighbours: int = 0
+    grid: Grid = Grid.EDGES
+    onto: tuple[float, float] = (0.0, 1.0)
+    clip: bool = True
+    nonzero: bool = False
 
     def __post_init__(self) -> None:
         if sorted("LPS".find(SIDES.get(one, one)) for one in self.orientation) != [0, 1, 2]:
             raise ModelError(
                 f"a network's axes must grow to three sides such as LPS, got {self.orientation!r}"
             )
+        if not 0 <= self.neighbours <= (MOST_NEIGHBOURS if self.patch[0] == 1 else 0):
+            raise ModelError(
+                f"a 2-D network may see 0 to {MOST_NEIGHBOURS} slices on either side, any other "
+                f"none, got {self.neighbours} for patches of {self.patch}"
+            )
+
+    @property
+    def n_inputs(self) -> int:
+        """Input channels of the network: those of the slice and of its neighbours."""
+        return len(self.channels) * (2 * self.neighbours + 1)
 
     @property
     def n_outputs(self) -> int:
