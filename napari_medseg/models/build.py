@@ -81,7 +81,7 @@ def network_of(segmenter: Segmenter, device: str | torch.device = "cpu") -> Netw
         The weights do not fit the network.
     """
     recipe = segmenter.recipe
-    network = build(segmenter.network, len(recipe.channels), recipe.n_outputs)
+    network = build(segmenter.network, recipe.n_inputs, recipe.n_outputs)
     load_weights(network, segmenter.weights)
     return network.to(device).eval()
 

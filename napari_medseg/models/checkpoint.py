@@ -101,7 +101,7 @@ def _check_fit(card: ModelCard, weights: Mapping[str, torch.Tensor]) -> None:
             check_graph(weights, card.network, card.recipe)
             return
         with torch.device("meta"):
-            network = build(card.network, len(card.recipe.channels), card.recipe.n_outputs)
+            network = build(card.network, card.recipe.n_inputs, card.recipe.n_outputs)
         if sum(p.numel() for p in network.parameters()) > MOST_PARAMETERS:
             raise ModelError(f"a network must have at most {MOST_PARAMETERS:.0e} parameters")
         load_weights(network, weights)

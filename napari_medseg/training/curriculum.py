@@ -15,7 +15,14 @@ from napari_medseg.preprocess.prepare import prepare, prepare_mask
 from napari_medseg.preprocess.recipe import Recipe
 from napari_medseg.training.config import TrainConfig
 from napari_medseg.training.dataset import Case, Cases, Split, labels_of, read_case, split
-from napari_medseg.training.plan import Extent, Fingerprint, Plan, Spacing, plan
+from napari_medseg.training.plan import (
+    Extent,
+    Fingerprint,
+    Plan,
+    Spacing,
+    orientation_of,
+    plan,
+)
 from napari_medseg.training.sampling import Lesson, lesson
 from napari_medseg.volume import Reorientation
 
@@ -45,7 +52,7 @@ def prepare_cases(cases: Cases, config: TrainConfig, device: torch.device) -> Jo
     parts = split(cases, config)
     for text in parts.warnings:
         yield Notice(text)
-    found = yield from _fingerprint(cases, parts)
+    found = yield from _fingerprint(cases, parts, orientation_of(config))
     chosen = plan(found, config, free_bytes(device), device.type != "cpu")
     dtype = _storage(found, chosen.recipe, cases.name)
     every = (*parts.train, *parts.validation)
@@ -57,7 +64,7 @@ def prepare_cases(cases: Cases, config: TrainConfig, device: torch.device) -> Jo
     return Curriculum(chosen, tuple(lessons[:n]), tuple(lessons[n:]))
 
 
-def _fingerprint(cases: Cases, parts: Split) -> Job[Fingerprint]:
+def _fingerprint(cases: Cases, parts: Split, orientation: str) -> Job[Fingerprint]:
     """Read each case once: any refusal comes before the first step."""
     shapes: list[Extent] = []
     spacings: list[Spacing] = []
@@ -67,9 +74,9 @@ def _fingerprint(cases: Cases, parts: Split) -> Job[Fingerprint]:
     for number, case in enumerate(every):
         yield Progress(number, len(every), f"Reading {case.name}")
         volume, mask = read_case(case)
-        canonical = Reorientation.to_canonical(volume.geometry).target
-        shapes.append(canonical.shape)
-        spacings.append(canonical.spacing_mm)
+        upright = Reorientation.to(volume.geometry, orientation).target
+        shapes.append(upright.shape)
+        spacings.append(upright.spacing_mm)
         values |= set(mask.values())
         modalities.add(volume.modality)
         channels.add(volume.n_channels)
@@ -99,7 +106,7 @@ def _storage(found: Fingerprint, recipe: Recipe, name: str) -> torch.dtype:
     voxels = sum(_voxels(shape, mm, recipe) for shape, mm in _both(found))
     free = psutil.virtual_memory().available
     for dtype, share in ((torch.float32, HALF_ABOVE), (torch.float16, MOST_MEMORY)):
-        if voxels * (len(found.channels) * dtype.itemsize + 1) <= share * free:
+        if voxels * (recipe.n_inputs * dtype.itemsize + 1) <= share * free:
             return dtype
     raise DatasetError(
         f"{voxels / 1e9:.1f} billion voxels do not fit in {free / 1e9:.0f} GB of free memory; "

@@ -11,7 +11,7 @@ import numpy as np
 from napari_medseg.errors import TrainingError
 from napari_medseg.models.config import NetworkConfig
 from napari_medseg.preprocess.recipe import Normalise, Recipe
-from napari_medseg.training.config import TrainConfig
+from napari_medseg.training.config import Plane, TrainConfig
 from napari_medseg.volume import Label
 
 Extent = tuple[int, int, int]
@@ -34,7 +34,7 @@ class Fingerprint:
     Attributes
     ----------
     shapes
-        (Z, Y, X) of each case on canonical axes.
+        (Z, Y, X) of each case on the axes of `orientation_of`.
     spacings_mm
         (Z, Y, X) of each, likewise.
     channels
@@ -69,12 +69,19 @@ def plan(found: Fingerprint, config: TrainConfig, free_bytes: float, gpu: bool =
     """
     spacing = _spacing(found, config)
     shape = _median_shape(found, spacing)
-    flat = shape[0] == 1
+    flat = shape[0] == 1 or config.plane is not Plane.VOLUME
+    if flat:
+        shape = (1, *shape[1:])
     width = config.features[0] if config.features else (32 if gpu else 16)
     most = min(PATCH_GPU if gpu else PATCH_CPU, int(ROOM * free_bytes / (2 * BYTES * width)))
     patch = _given_patch(config) or largest_patch(shape, spacing, most)
     if flat != (patch[0] == 1):
-        raise TrainingError(f"must have Z = 1 for slices only, got {patch}", "patch")
+        raise TrainingError(
+            f"must have Z = 1 for slices only, got {patch}; choose a plane to train slice by slice",
+            "patch",
+        )
+    if config.neighbours and not flat:
+        raise TrainingError("are for slices, of volumes choose a plane too", "neighbours")
     network = fitting_network(patch, spacing, config, width)
     patch = _rounded(patch, network)
     recipe = Recipe(
@@ -85,9 +92,27 @@ def plan(found: Fingerprint, config: TrainConfig, free_bytes: float, gpu: bool =
         denoise=config.denoise,
         normalise=config.normalise or (Normalise.CT_WINDOW if found.ct else Normalise.Z_SCORE),
         window=config.window,
-        mirror_axes=config.mirror_axes,
+        mirror_axes=_mirror_axes(config, flat),
+        orientation=orientation_of(config),
+        neighbours=config.neighbours,
     )
     return Plan(recipe, network, config.batch or _batch(patch, width, free_bytes, gpu))
+
+
+def orientation_of(config: TrainConfig) -> str:
+    """The sides that x, y and z of the network's grid grow to; z runs across the slices."""
+    return {Plane.CORONAL: "LIP", Plane.SAGITTAL: "PIL"}.get(config.plane, "LPS")
+
+
+def _mirror_axes(config: TrainConfig, flat: bool) -> tuple[int, ...]:
+    """The config's canonical axes as those of the network; a slice has no Z."""
+    canonical = {"S": 0, "I": 0, "P": 1, "A": 1, "L": 2, "R": 2}
+    own = enumerate(reversed(orientation_of(config)))
+    return tuple(
+        axis
+        for axis, side in own
+        if canonical[side] in config.mirror_axes and not (flat and axis == 0)
+    )
 
 
 def largest_patch(shape: Extent, spacing: Spacing, most: int) -> Extent:
