@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_medseg.cli.options import AsJson, ModelName, OnDevice, Scan, Series
+from napari_medseg.cli.options import AsJson, OnDevice, Scan, Series
 from napari_medseg.cli.paths import check_outputs, find_model
 from napari_medseg.cli.report import Report, about
 from napari_medseg.errors import InputError
 
 if TYPE_CHECKING:
+    from napari_medseg.inference.config import PredictConfig
+    from napari_medseg.inference.events import Prediction
     from napari_medseg.models.card import ModelCard
     from napari_medseg.volume import Mask, Volume
 
@@ -29,7 +33,15 @@ def segment(
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="The mask; its ending picks the format.")
     ],
-    model: ModelName,
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="M",
+            help="A .safetensors file, or the name of a shipped model; of several the mean counts.",
+        ),
+    ],
     device: OnDevice = "auto",
     series: Series = None,
     channel: Annotated[
@@ -41,29 +53,42 @@ def segment(
     keep_largest: Annotated[
         bool, typer.Option("--keep-largest", help="Only the largest connected part of each label.")
     ] = False,
+    clean: Annotated[
+        bool, typer.Option(help="Clean the mask by the rules that the model learned.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Segment a scan with a model.
 
-    The mask lies on the scan's own grid, whatever spacing the model works at.
+    The mask lies on the scan's own grid, whatever spacing the model works at. Several models vote:
+    repeat --model.
     """
     from napari_medseg import io
+    from napari_medseg.inference.config import PredictConfig
     from napari_medseg.models.card import read_card
 
     report = Report(as_json)
     check_outputs((out, softmax), io.WRITABLE, (scan,))
-    card = read_card(find_model(model))
+    cards = [read_card(find_model(one)) for one in model]
+    card = cards[0]
     with about(scan):
         volume = _channels(io.read(scan, series), card, channel)
-    report.warn_all(scan.name, (*volume.warnings, *_misfits(volume, card)))
-    prediction = _predict(volume, card, device, softmax is not None, report)
+    misfits = (text for one in cards for text in _misfits(volume, one))
+    report.warn_all(scan.name, (*volume.warnings, *misfits))
+    config = PredictConfig(device=device, keep_softmax=softmax is not None, clean=clean)
+    prediction = _predict(volume, cards, config, report)
     mask = _largest_parts(prediction.mask) if keep_largest else prediction.mask
     with about(out):
         io.write_mask(mask, out)
     if softmax is not None:
         io.write_volume(_probabilities(volume, card, prediction.softmax), softmax)
     labels = _labels(mask, card)
-    document = {"labels": labels, "seconds": prediction.seconds, "device": prediction.device}
+    document = {
+        "labels": labels,
+        "seconds": prediction.seconds,
+        "device": prediction.device,
+        "clean": _rules(cards) if clean else [],
+    }
     rows = [(name, one["value"], one["voxels"], one["volume_ml"]) for name, one in labels.items()]
     report.give(document, [("label", "value", "voxels", "volume (ml)"), *rows])
 
@@ -96,13 +121,20 @@ def _largest_parts(mask: Mask) -> Mask:
     return clean(mask, [CleanRule(value, keep_largest=True) for value in mask.values()])
 
 
-def _predict(volume: Volume, card: ModelCard, device: str, softmax: bool, report: Report) -> Any:
-    from napari_medseg.inference.config import PredictConfig
-    from napari_medseg.inference.predict import predict_with
+def _predict(
+    volume: Volume, cards: Sequence[ModelCard], config: PredictConfig, report: Report
+) -> Prediction:
+    from napari_medseg.inference.ensemble import ensemble
 
-    config = PredictConfig(device=device, keep_softmax=softmax)
     with about(volume.name):
-        return report.follow(predict_with(volume, card.path, config), volume.name)
+        return report.follow(ensemble(volume, [one.path for one in cards], config), volume.name)
+
+
+def _rules(cards: Sequence[ModelCard]) -> list[dict[str, Any]]:
+    """What the mask was cleaned of, rule by rule."""
+    from napari_medseg.inference.ensemble import common
+
+    return [asdict(rule) for rule in common([one.recipe.clean for one in cards])]
 
 
 def _labels(mask: Mask, card: ModelCard) -> dict[str, dict[str, Any]]:

@@ -26,7 +26,7 @@ from napari_medseg.volume import Label
 
 MakeModel = Callable[..., Path]
 SCAN = random_scan((10, 12, 9), (2.0, 1.0, 1.0))
-SURE = PredictConfig(keep_softmax=True, half=False)
+SURE = PredictConfig(keep_softmax=True)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def run(paths: list[Path], config: PredictConfig = SURE) -> Prediction:
 
 
 def test_one_sure_model_outweighs_two_that_hesitate(model: MakeModel) -> None:
-    doubt = [model(name, (0.2, 0.0, 0.0)) for name in ("a", "b")]
+    doubt = [model(name, (0.25, 0.0, 0.0)) for name in ("a", "b")]
     sure = model("c", (0.0, 0.0, 9.0))
     result = run([*doubt, sure])
     assert (result.mask.labels == 2).all()
