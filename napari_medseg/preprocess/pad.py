@@ -1,7 +1,7 @@
 """Scans smaller than a tile: mirrored at their edges, the same in training and prediction.
 
 Mirrored and not filled with zeros: instance normalisation averages over the tile, and a mirrored
-scan has the mean and spread of the scan.
+scan has the mean and spread of the scan. Models that came from nnU-Net were taught with zeros.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 
 Extent = tuple[int, int, int]
 
@@ -35,8 +36,15 @@ def margin(size: int, wanted: int) -> int:
     return max(0, wanted - size) // 2
 
 
-def padded(tensor: torch.Tensor, smallest: Extent) -> torch.Tensor:
-    """The tensor (..., Z, Y, X) mirrored to at least `smallest` voxels; as is where it fits."""
+def padded(tensor: torch.Tensor, smallest: Extent, zeros: bool = False) -> torch.Tensor:
+    """The tensor (..., Z, Y, X) with at least `smallest` voxels; as is where it fits.
+
+    Mirrored, or with zeros around it; `margin` tells how many are in front.
+    """
+    if zeros:
+        missing = [max(0, n - m) for n, m in zip(smallest, tensor.shape[-3:], strict=True)]
+        sides = [side for gap in reversed(missing) for side in (gap // 2, gap - gap // 2)]
+        return F.pad(tensor, sides) if any(missing) else tensor
     for axis, wanted in enumerate(smallest, start=-3):
         if tensor.shape[axis] < wanted:
             index = torch.from_numpy(mirror_indices(tensor.shape[axis], wanted))

@@ -18,6 +18,7 @@ from napari_medseg.preprocess.corner import (
     nearest_at_corner_grid,
 )
 from napari_medseg.preprocess.intensity import Floats, finite, normalised
+from napari_medseg.preprocess.nnunet import Box, as_nnunet, part_of
 from napari_medseg.preprocess.recipe import Grid, Recipe
 from napari_medseg.volume import Geometry, Mask, Reorientation, Volume
 
@@ -37,15 +38,25 @@ class Prepared:
         From the scan's own axes to those of the recipe, LPS for our own models.
     geometry
         The tensor's grid: these axes, at the recipe's spacing.
+    box
+        The part of the turned scan that the tensor covers, beyond which all is background; None:
+        all of it.
+    nearest
+        The axis along which the way back takes the nearest plane; None: linear along all.
+    zeros
+        Whether a tensor smaller than a tile is padded by zeros, not mirrored.
     """
 
     tensor: torch.Tensor
     turn: Reorientation
     geometry: Geometry
+    box: Box | None = None
+    nearest: int | None = None
+    zeros: bool = False
 
 
-def prepare(volume: Volume, recipe: Recipe) -> Prepared:
-    """The scan's tensor, and how to go back.
+def prepare(volume: Volume, recipe: Recipe, previous: Mask | None = None) -> Prepared:
+    """The scan's tensor, and how to go back; `previous` is the mask of a cascade's first stage.
 
     Raises
     ------
@@ -58,11 +69,32 @@ def prepare(volume: Volume, recipe: Recipe) -> Prepared:
             f"the scan has {volume.n_channels}; choose a scan or channel that fits",
             volume.name,
         )
+    if recipe.nnunet is not None:
+        return _prepared_as_nnunet(volume, recipe, previous)
     turn = Reorientation.to(volume.geometry, recipe.orientation)
     channels = np.ascontiguousarray(turn.apply(volume.array)).reshape(-1, *turn.target.shape)
     geometry = network_grid(turn.target, recipe)
     tensors = [_tensor(one, recipe, turn.target, geometry) for one in channels]
     return Prepared(with_neighbours(torch.stack(tensors), recipe.neighbours), turn, geometry)
+
+
+def _prepared_as_nnunet(volume: Volume, recipe: Recipe, previous: Mask | None) -> Prepared:
+    assert recipe.nnunet is not None, "the caller asked"
+    if (previous is None) != (recipe.nnunet.previous == 0):
+        raise InputError(
+            "the second stage of a cascade must get the mask of the first", volume.name
+        )
+    spacing_mm = recipe.spacing_mm or volume.geometry.spacing_mm
+    tensor, turn, box, nearest = as_nnunet(
+        volume,
+        recipe.nnunet,
+        recipe.orientation,
+        spacing_mm[1:] if recipe.patch[0] == 1 else spacing_mm,
+        None if previous is None else previous.labels,
+    )
+    z, y, x = tensor.shape[1:]
+    geometry = resized(part_of(turn.target, box), (z, y, x))
+    return Prepared(tensor, turn, geometry, box, nearest, zeros=True)
 
 
 def with_neighbours(tensor: torch.Tensor, reach: int) -> torch.Tensor:
@@ -108,6 +140,8 @@ def prepare_mask(mask: Mask, prepared: Prepared, recipe: Recipe) -> torch.Tensor
         )
     outputs = outputs_of(mask.labels, recipe)
     turned = torch.from_numpy(np.ascontiguousarray(prepared.turn.apply(outputs)))
+    if prepared.box is not None:
+        turned = turned[prepared.box]
     if recipe.grid is Grid.CORNER:
         return nearest_at_corner_grid(turned, prepared.turn.target, prepared.geometry)
     return _voted(turned, prepared.geometry.shape)
@@ -170,6 +204,14 @@ def resized(geometry: Geometry, shape: tuple[int, int, int]) -> Geometry:
     to_old = np.diag([*factor, 1.0])
     to_old[:3, 3] = (factor - 1) / 2
     return Geometry(shape, geometry.affine @ to_old)
+
+
+def coarser(prepared: Prepared, factor: float) -> Prepared:
+    """The same scan in voxels that are `factor` times larger; an axis of one slice keeps it."""
+    shape = tuple(max(1, round(n / factor)) for n in prepared.geometry.shape)
+    grid = resized(prepared.geometry, shape)  # type: ignore[arg-type]
+    channels = [resampled(one.numpy(), grid.shape) for one in prepared.tensor]
+    return Prepared(torch.stack(channels), prepared.turn, grid)
 
 
 def resampled(image: Floats, shape: tuple[int, int, int]) -> torch.Tensor:

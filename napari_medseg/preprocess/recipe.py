@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from napari_medseg.errors import InputError, ModelError
+from napari_medseg.preprocess.nnunet_plan import NnUNetPlan
 from napari_medseg.volume import Label
 
 MOST_NEIGHBOURS = 8
@@ -109,6 +110,16 @@ class Recipe:
         Whether they cut off what lies beyond.
     nonzero
         Whether MEAN_STD leaves out voxels that are 0, which stay 0.
+    regions
+        The mask values that each output covers, where outputs overlap: then none of them is
+        background, and `labels` tells what each paints where it is above 0, the later over the
+        earlier.
+    nnunet
+        What an imported nnU-Net does instead; then spacing, patch and mirror axes are in the order
+        of its own axes, and nothing here from `denoise` to `nonzero` counts.
+    scout
+        How many times coarser scans the network was also taught to read, for a look at the whole
+        before the parts; 1: none.
     """
 
     labels: tuple[Label, ...]
@@ -123,10 +134,13 @@ class Recipe:
     clean: tuple[CleanRule, ...] = ()
     orientation: str = "LPS"
     neighbours: int = 0
+    scout: float = 1.0
     grid: Grid = Grid.EDGES
     onto: tuple[float, float] = (0.0, 1.0)
     clip: bool = True
     nonzero: bool = False
+    regions: tuple[tuple[int, ...], ...] = ()
+    nnunet: NnUNetPlan | None = None
 
     def __post_init__(self) -> None:
         if sorted("LPS".find(SIDES.get(one, one)) for one in self.orientation) != [0, 1, 2]:
@@ -138,18 +152,29 @@ class Recipe:
                 f"a 2-D network may see 0 to {MOST_NEIGHBOURS} slices on either side, any other "
                 f"none, got {self.neighbours} for patches of {self.patch}"
             )
+        if self.regions and len(self.regions) != len(self.labels):
+            raise ModelError(
+                f"each region must paint one label, got {len(self.regions)} regions for "
+                f"{len(self.labels)} labels"
+            )
+        if self.nnunet is not None and len(self.nnunet.channels) != len(self.channels):
+            raise ModelError(
+                f"each of {len(self.channels)} channels must be normalised, got "
+                f"{len(self.nnunet.channels)} ways to do it"
+            )
 
     @property
     def n_inputs(self) -> int:
-        """Input channels of the network: those of the slice and of its neighbours."""
-        return len(self.channels) * (2 * self.neighbours + 1)
+        """Input channels of the network: the scan's, those of its neighbours, a former stage's."""
+        previous = self.nnunet.previous if self.nnunet else 0
+        return len(self.channels) * (2 * self.neighbours + 1) + previous
 
     @property
     def n_outputs(self) -> int:
-        """Labels and background."""
-        return len(self.labels) + 1
+        """Labels and background; regions alone where they overlap."""
+        return len(self.labels) + (not self.regions)
 
     @property
     def values(self) -> tuple[int, ...]:
-        """Mask value of each network output, 0 first."""
+        """Mask value of each output, 0 first: of the largest, or of the last region above 0."""
         return (0, *(label.value for label in self.labels))
