@@ -72,8 +72,10 @@ def build(config: NetworkConfig, in_channels: int, n_outputs: int) -> Network:
     return network
 
 
-def network_of(segmenter: Segmenter, device: str | torch.device = "cpu") -> Network:
-    """The segmenter's network with its own copy of the weights, in eval mode.
+def network_of(
+    segmenter: Segmenter, device: str | torch.device = "cpu", member: int = 0
+) -> Network:
+    """The segmenter's network with its own copy of a member's weights, in eval mode.
 
     Raises
     ------
@@ -82,7 +84,7 @@ def network_of(segmenter: Segmenter, device: str | torch.device = "cpu") -> Netw
     """
     recipe = segmenter.recipe
     network = build(segmenter.network, recipe.n_inputs, recipe.n_outputs)
-    load_weights(network, segmenter.weights)
+    load_weights(network, segmenter.members[member])
     return network.to(device).eval()
 
 
@@ -137,17 +139,17 @@ def _stages(config: NetworkConfig) -> tuple[Any, ...]:
 
 
 def _plain(config: NetworkConfig, in_channels: int, n_outputs: int) -> nn.Module:
-    convs = config.convs_per_stage
+    convs, decoder = list(config.encoder_counts), list(config.decoder_counts)
     network: nn.Module = PlainConvUNet(
-        in_channels, *_stages(config), convs, n_outputs, convs, **_options(config)
+        in_channels, *_stages(config), convs, n_outputs, decoder, **_options(config)
     )
     return network
 
 
 def _residual(config: NetworkConfig, in_channels: int, n_outputs: int) -> nn.Module:
-    convs = config.convs_per_stage
+    blocks, decoder = list(config.encoder_counts), list(config.decoder_counts)
     network: nn.Module = ResidualEncoderUNet(
-        in_channels, *_stages(config), convs, n_outputs, 1, **_options(config)
+        in_channels, *_stages(config), blocks, n_outputs, decoder, **_options(config)
     )
     return network
 

@@ -26,6 +26,7 @@ SCHEMA = 1
 KEY = "medseg"  # of our JSON in the safetensors metadata
 LONGEST_HEADER = 4_000_000  # bytes; ours have some ten thousand
 VERSION_DIGITS = 12
+MOST_MEMBERS = 50
 MODALITIES = {  # DICOM's word to how a channel's name begins
     "CT": r"CTA?(?![A-Z])",
     "MR": r"(MRI?|FLAIR|ADC|DWI)(?![A-Z])|T[12](?!\d)",
@@ -79,6 +80,8 @@ class ModelCard:
         First 12 hex digits of the weights' SHA-256.
     weights_sha256
         The whole of it.
+    members
+        Networks of this shape that a prediction is the mean of.
     """
 
     path: Path
@@ -88,6 +91,7 @@ class ModelCard:
     recipe: Recipe
     lineage: Lineage
     weights_sha256: str = field(repr=False, default="")
+    members: int = 1
 
     @property
     def modality(self) -> str:
@@ -112,7 +116,7 @@ def read_card(path: Path | str) -> ModelCard:
         raise ModelError(error.message, path.name) from error
     except MedsegError as error:
         raise ModelError(str(error), path.name) from error
-    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"a model must describe its network and recipe, this one does not ({error})", path.name
         ) from error
@@ -121,7 +125,12 @@ def read_card(path: Path | str) -> ModelCard:
 
 
 def description(
-    name: str, network: NetworkConfig, recipe: Recipe, lineage: Lineage, weights_sha256: str
+    name: str,
+    network: NetworkConfig,
+    recipe: Recipe,
+    lineage: Lineage,
+    weights_sha256: str,
+    members: int = 1,
 ) -> str:
     """The JSON that a checkpoint carries."""
     body: dict[str, Any] = {
@@ -131,8 +140,33 @@ def description(
         "recipe": asdict(recipe),
         "lineage": asdict(lineage),
         "weights_sha256": weights_sha256,
+        **({"members": members} if members > 1 else {}),
     }
     return json.dumps({**body, "sha256": _hash(body)}, sort_keys=True)
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """A recipe as JSON, for files of other formats."""
+    return json.dumps(asdict(recipe), sort_keys=True)
+
+
+def recipe_of_text(text: str) -> Recipe:
+    """The recipe that `recipe_text` wrote.
+
+    Raises
+    ------
+    ModelError
+        It is none.
+    """
+    try:
+        if len(text) > LONGEST_HEADER:
+            raise ModelError(f"a recipe must be short, got {len(text)} letters")
+        recipe: Recipe = _from_json(Recipe, json.loads(text, object_pairs_hook=_no_duplicates))
+        return recipe
+    except ModelError:
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError, LookupError, RecursionError) as error:
+        raise ModelError(f"a recipe must be whole, this one is not ({str(error)[:60]})") from error
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -169,6 +203,9 @@ def _described(header: Mapping[str, Any]) -> dict[str, Any]:
 
 def _card(path: Path, body: Mapping[str, Any]) -> ModelCard:
     weights = str(body["weights_sha256"])
+    members = _plain(int, body.get("members", 1))
+    if not 1 <= members <= MOST_MEMBERS:
+        raise ModelError(f"a model must have 1 to {MOST_MEMBERS} members, got {members}")
     return ModelCard(
         path,
         str(body["name"]),
@@ -177,6 +214,7 @@ def _card(path: Path, body: Mapping[str, Any]) -> ModelCard:
         _from_json(Recipe, body["recipe"]),
         _from_json(Lineage, body["lineage"]),
         weights,
+        members,
     )
 
 

@@ -32,14 +32,16 @@ def save(segmenter: Segmenter, path: Path | str) -> ModelCard:
         The folder does not take it.
     """
     path = Path(path)
+    weights = _joined(segmenter)
     text = description(
         segmenter.name,
         segmenter.network,
         segmenter.recipe,
         segmenter.lineage,
-        weights_hash(segmenter.weights),
+        weights_hash(weights),
+        len(segmenter.members),
     )
-    data = serialise(dict(segmenter.weights), metadata={KEY: text})
+    data = serialise(weights, metadata={KEY: text})
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,8 +82,31 @@ def load(path: Path | str) -> Segmenter:
         )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise ModelError("weights must be finite, some are NaN or infinite", path.name)
-    _check_fit(card, weights)
-    return Segmenter(card.name, card.network, weights, card.recipe, card.lineage)
+    first, *folds = _split(weights, card.members)
+    for one in (first, *folds):
+        _check_fit(card, one)
+    return Segmenter(card.name, card.network, first, card.recipe, card.lineage, tuple(folds))
+
+
+def _joined(segmenter: Segmenter) -> dict[str, torch.Tensor]:
+    """The weights of all members under one name each."""
+    first, *folds = segmenter.members
+    further = {
+        f"fold{n}.{name}": tensor
+        for n, weights in enumerate(folds, start=1)
+        for name, tensor in weights.items()
+    }
+    return {**first, **further}
+
+
+def _split(weights: Mapping[str, torch.Tensor], members: int) -> list[dict[str, torch.Tensor]]:
+    """Each member's own weights; the network refuses what is missing or too much."""
+    prefixes = [f"fold{n}." for n in range(1, members)]
+    parts: list[dict[str, torch.Tensor]] = [{} for _ in range(members)]
+    for name, tensor in weights.items():
+        number = next((n for n, start in enumerate(prefixes, 1) if name.startswith(start)), 0)
+        parts[number][name.removeprefix(prefixes[number - 1]) if number else name] = tensor
+    return parts
 
 
 def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 from napari_medseg.errors import ModelError
 from napari_medseg.models.monai_shape import MonaiShape
 
+MOST_CONVS = 12  # of a stage
 MOST_STAGES, MOST_FEATURES, MOST_STRIDE = 9, 2048, 7  # a hostile header cannot ask for more
 
 
@@ -52,6 +53,10 @@ class NetworkConfig:
         down-sampled, if others were down-sampled before (thick slices), else 3.
     monai
         The rest of a network of MONAI.
+    convs, decoder_convs
+        Convolutions (or residual blocks) of each stage, and convolutions of each but the last on
+        the way back, where they differ; empty: `convs_per_stage`, 1 on a residual network's way
+        back.
     """
 
     family: Family = Family.UNET
@@ -62,6 +67,8 @@ class NetworkConfig:
     deep_supervision: bool = True
     kernels: tuple[tuple[int, ...], ...] = ()
     monai: MonaiShape | None = None
+    convs: tuple[int, ...] = ()
+    decoder_convs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         stages = len(self.features)
@@ -69,14 +76,33 @@ class NetworkConfig:
             raise ModelError(f"a network must have 2 or 3 dimensions, got {self.dims}")
         if not 2 <= stages <= MOST_STAGES or min(self.features) < 1:
             raise ModelError(f"a network must have 2 to {MOST_STAGES} stages, got {self.features}")
-        if max(self.features) > MOST_FEATURES or not 1 <= self.convs_per_stage <= 12:
-            raise ModelError(f"a stage must have at most {MOST_FEATURES} features, 12 convolutions")
+        convs = (self.convs_per_stage, *self.encoder_counts, *self.decoder_counts)
+        if max(self.features) > MOST_FEATURES or not all(1 <= n <= MOST_CONVS for n in convs):
+            raise ModelError(
+                f"a stage must have at most {MOST_FEATURES} features, {MOST_CONVS} convolutions"
+            )
+        if len(self.encoder_counts) != stages or len(self.decoder_counts) != stages - 1:
+            raise ModelError(
+                f"convolutions must be told for {stages} stages and {stages - 1} on the way back, "
+                f"got {self.convs} and {self.decoder_convs}"
+            )
         for name in ("strides", "kernel_sizes"):
             rows = getattr(self, name)
             if len(rows) != stages or any(len(row) != self.dims for row in rows):
                 raise ModelError(f"{name} must be {stages} rows of {self.dims}, got {rows}")
             if any(not 1 <= n <= MOST_STRIDE for row in rows for n in row):
                 raise ModelError(f"{name} must be 1 to {MOST_STRIDE}, got {rows}")
+
+    @property
+    def encoder_counts(self) -> tuple[int, ...]:
+        """Convolutions or residual blocks of each stage."""
+        return self.convs or (self.convs_per_stage,) * len(self.features)
+
+    @property
+    def decoder_counts(self) -> tuple[int, ...]:
+        """Convolutions of each stage of the decoder, the coarsest first."""
+        simple = 1 if self.family is Family.RESIDUAL else self.convs_per_stage
+        return self.decoder_convs or (simple,) * (len(self.features) - 1)
 
     @property
     def kernel_sizes(self) -> tuple[tuple[int, ...], ...]:

@@ -28,6 +28,9 @@ class Segmenter:
         How a scan becomes its input.
     lineage
         Where it comes from.
+    folds
+        Further weights of the same network, each trained on another part of the cases: a prediction
+        is the mean of all, fine-tuning goes on from `weights` alone.
     """
 
     name: str
@@ -35,3 +38,9 @@ class Segmenter:
     weights: Mapping[str, torch.Tensor] = field(repr=False)
     recipe: Recipe
     lineage: Lineage = field(default_factory=Lineage)
+    folds: tuple[Mapping[str, torch.Tensor], ...] = field(default=(), repr=False)
+
+    @property
+    def members(self) -> tuple[Mapping[str, torch.Tensor], ...]:
+        """The weights of each network that a prediction is the mean of."""
+        return (self.weights, *self.folds)
