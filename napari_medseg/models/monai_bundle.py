@@ -15,7 +15,7 @@ from napari_medseg.models.foreign_safetensors import read_safetensors
 from napari_medseg.models.foreign_weights import checked_weights, read_state
 from napari_medseg.models.monai_config import arguments, read_config
 from napari_medseg.models.monai_network import Described, network_of_bundle
-from napari_medseg.models.monai_transforms import check_postprocessing, patch_of, recipe_fields
+from napari_medseg.models.monai_transforms import patch_of, read_postprocessing, recipe_fields
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.recipe import Normalise, Recipe
 from napari_medseg.volume import Label
@@ -71,7 +71,8 @@ def _recipe(
 ) -> tuple[Recipe, list[str]]:
     dims = described.config.dims
     found = recipe_fields(config, dims)
-    warnings = [*found.warnings, *check_postprocessing(config)]
+    alone, undone = read_postprocessing(config)
+    warnings = [*found.warnings, *undone]
     patch = patch_of(config, dims)
     if not patch:
         warnings.append(f"the bundle names no tile size, {USUAL_PATCH[dims]} is taken")
@@ -80,18 +81,23 @@ def _recipe(
     wise = found.fields.pop("channel_wise", True)
     if not wise and len(channels) > 1 and found.fields["normalise"] is Normalise.MEAN_STD:
         warnings.append("each channel has its own mean, the bundle took that of all")
-    labels = _labels(metadata, described.out_channels)
+    labels = _labels(metadata, described.out_channels, alone)
+    regions = ((1,),) if described.out_channels == 1 else ()
     z, y, x = size
-    return Recipe(labels, channels, patch=(z, y, x), **found.fields), warnings
+    recipe = Recipe(labels, channels, patch=(z, y, x), regions=regions, **found.fields)
+    return recipe, warnings
 
 
-def _labels(metadata: Mapping[str, Any], outputs: int) -> tuple[Label, ...]:
-    """Names of outputs 1, 2, … as ``channel_def`` gives them."""
+def _labels(metadata: Mapping[str, Any], outputs: int, alone: bool) -> tuple[Label, ...]:
+    """Names of outputs 1, 2, … as ``channel_def`` gives them; of the only one, if there is one."""
+    names = _ends(metadata, "outputs", "pred").get("channel_def")
+    names = names if isinstance(names, Mapping) else {}
+    if outputs == 1 and alone:
+        return (Label(1, str(names.get("0", names.get("1", "label 1")))[:60], COLORS[0]),)
+    if alone:
+        raise ModelError("a bundle's labels must exclude each other, these may overlap")
     if not 2 <= outputs <= MOST_LABELS:
         raise ModelError(f"a bundle must give background and up to 1000 labels, got {outputs}")
-    names = _ends(metadata, "outputs", "pred").get("channel_def") or {}
-    if not isinstance(names, Mapping):
-        names = {}
     return tuple(
         Label(n, str(names.get(str(n), f"label {n}"))[:60], COLORS[(n - 1) % len(COLORS)])
         for n in range(1, outputs)

@@ -65,17 +65,16 @@ def recipe_fields(config: Mapping[str, Any], dims: int) -> Found:
     return found
 
 
-def check_postprocessing(config: Mapping[str, Any]) -> list[str]:
-    """Sentences on what is not done; refuses labels that overlap."""
-    warnings = []
+def read_postprocessing(config: Mapping[str, Any]) -> tuple[bool, list[str]]:
+    """Whether each output is judged by itself (a sigmoid), and sentences on what is not done."""
+    warnings, alone = [], False
     for entry in _steps(config, "postprocessing"):
         name, values = arguments(config, entry)
         name = _bare(name)
-        if name == "Activations" and _any(values.get("sigmoid")):
-            raise ModelError("a bundle's labels must exclude each other, these may overlap")
+        alone = alone or (name == "Activations" and _any(values.get("sigmoid")))
         if name not in AFTERWARDS:
             warnings.append(f"the bundle's {name[:40]} is left out; see the recipe's rules")
-    return warnings
+    return alone, warnings
 
 
 def patch_of(config: Mapping[str, Any], dims: int) -> tuple[int, ...]:
