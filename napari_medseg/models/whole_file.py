@@ -1,0 +1,32 @@
+"""Files that are there whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from napari_medseg.errors import WriteError
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file; the old one stays until the new one is complete.
+
+    Raises
+    ------
+    WriteError
+        The folder does not take it.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise WriteError(
+            f"a model must be saved, {error.strerror}; choose another folder", path.name
+        ) from error
