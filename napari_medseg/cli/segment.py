@@ -13,6 +13,7 @@ from napari_medseg.cli.options import AsJson, OnDevice, Scan, Series
 from napari_medseg.cli.paths import check_outputs, find_model
 from napari_medseg.cli.report import Report, about
 from napari_medseg.errors import InputError
+from napari_medseg.volume.volume import COLOURS
 
 if TYPE_CHECKING:
     from napari_medseg.inference.config import PredictConfig
@@ -68,7 +69,8 @@ def segment(
     from napari_medseg.models.card import read_card
 
     report = Report(as_json)
-    check_outputs((out, softmax), io.WRITABLE, (scan,))
+    check_outputs((out, softmax), io.MASK_WRITABLE, (scan,))
+    check_outputs((softmax,), io.WRITABLE, (scan,))
     cards = [read_card(find_model(one)) for one in model]
     card = cards[0]
     with about(scan):
@@ -96,6 +98,8 @@ def segment(
 def _channels(volume: Volume, card: ModelCard, channel: int | None) -> Volume:
     """The channels that the model wants."""
     wanted = card.recipe.channels
+    if wanted == COLOURS:
+        volume = volume.in_colour()
     if channel is not None:
         volume = volume.channel(channel)
     if volume.n_channels == len(wanted):

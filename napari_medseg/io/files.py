@@ -30,6 +30,7 @@ FORMATS = {  # ending: the module of this room that reads it; longer endings fir
 }
 READABLE = tuple(FORMATS)
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
+MASK_WRITABLE = (*WRITABLE, ".png", ".tif", ".tiff")  # pictures only for the masks of pictures
 
 
 def ending(path: Path | str) -> str:

@@ -1,19 +1,21 @@
-"""PNG, JPEG and TIFF: flat pictures, and TIFF stacks."""
+"""PNG, JPEG and TIFF: flat pictures, and TIFF stacks; masks are written as PNG and TIFF."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 import tifffile
 
-from napari_medseg.errors import ReadError
+from napari_medseg.errors import ReadError, WriteError
 from napari_medseg.io import guard
 from napari_medseg.volume import Geometry, Volume
+from napari_medseg.volume.volume import COLOURS
 
 NO_SIZE = "the pixel size is unknown: 1 mm was assumed, do not trust mm and ml"
 GREY_MODES = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -40,10 +42,26 @@ def read(path: Path, palette: bool = False) -> Volume:
     return Volume(
         array if array.ndim == 3 else np.ascontiguousarray(array),
         geometry,
-        channels=("red", "green", "blue") if array.ndim == 4 else (),
+        channels=COLOURS if array.ndim == 4 else (),
         warnings=(NO_SIZE,),
         header={"format": "picture"},
     )
+
+
+def write_png(
+    stream: BinaryIO, array: npt.NDArray[Any], geometry: Geometry, header: Mapping[str, Any]
+) -> None:
+    """One slice (1, Y, X) of labels as grey levels: every program reads them as numbers."""
+    if len(array) > 1 or array.dtype.itemsize > 2:
+        raise WriteError(f"a PNG holds one slice of labels to 65535, got {array.shape}; try .nrrd")
+    PIL.Image.fromarray(array[0]).save(stream, "PNG")
+
+
+def write_tiff(
+    stream: BinaryIO, array: npt.NDArray[Any], geometry: Geometry, header: Mapping[str, Any]
+) -> None:
+    """Slices (Z, Y, X) as pages."""
+    tifffile.imwrite(stream, array, photometric="minisblack", compression="zlib")
 
 
 def _tiff(path: Path) -> npt.NDArray[Any] | None:

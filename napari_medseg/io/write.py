@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,28 @@ import numpy.typing as npt
 from isal import igzip
 
 from napari_medseg.errors import WriteError
-from napari_medseg.io import metaimage, nifti, nrrd
-from napari_medseg.io.files import WRITABLE, ending
+from napari_medseg.io import metaimage, nifti, nrrd, picture
+from napari_medseg.io.files import MASK_WRITABLE, WRITABLE, ending
 from napari_medseg.volume import Geometry, Mask, Volume
 
-FORMATS = {".nii.gz": nifti, ".nii": nifti, ".nrrd": nrrd, ".mha": metaimage}
+
+@dataclass(frozen=True)
+class _Picture:
+    """What stands for a module of this room where one module writes two formats."""
+
+    write: Callable[..., None]
+    read: Callable[[Path], Volume] = picture.read
+
+
+FORMATS: dict[str, Any] = {
+    ".nii.gz": nifti,
+    ".nii": nifti,
+    ".nrrd": nrrd,
+    ".mha": metaimage,
+    ".png": _Picture(picture.write_png),
+    ".tif": _Picture(picture.write_tiff),
+    ".tiff": _Picture(picture.write_tiff),
+}
 FAULTS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
     errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
@@ -35,13 +53,15 @@ FAULTS = {
 def write_mask(mask: Mask, path: Path | str) -> None:
     """Save labels on the mask's own grid; the name's ending picks the format.
 
+    A PNG or TIFF knows no millimetres: only the mask of a picture can be one.
+
     Raises
     ------
     WriteError
         It could not be saved; nothing half-written is left and an older file is as it was.
     """
     labels = mask.labels.astype(np.min_scalar_type(int(mask.labels.max(initial=0))), copy=False)
-    _save(labels, mask.geometry, mask.header, Path(path))
+    _save(labels, mask.geometry, mask.header, Path(path), MASK_WRITABLE)
 
 
 def write_volume(volume: Volume, path: Path | str) -> None:
@@ -55,17 +75,19 @@ def write_volume(volume: Volume, path: Path | str) -> None:
     array = volume.array
     if array.dtype == np.float16 or array.dtype.kind == "b":
         array = array.astype(np.float32 if array.dtype.kind == "f" else np.uint8)
-    _save(array, volume.geometry, volume.header, Path(path))
+    _save(array, volume.geometry, volume.header, Path(path), WRITABLE)
 
 
 def _save(
-    array: npt.NDArray[Any], geometry: Geometry, header: Mapping[str, Any], path: Path
+    array: npt.NDArray[Any],
+    geometry: Geometry,
+    header: Mapping[str, Any],
+    path: Path,
+    endings: Sequence[str],
 ) -> None:
-    known = FORMATS.get(ending(path))
-    if known is None:
-        raise WriteError(
-            f"must end in {' '.join(WRITABLE)}, got {path.suffix or 'none'}", path.name
-        )
+    if ending(path) not in endings:
+        raise WriteError(f"must end in {' '.join(endings)}, got {path.suffix or 'none'}", path.name)
+    known = FORMATS[ending(path)]
     with _replacing(path) as temporary:
         with temporary.open("xb") as file:
             if ending(path).endswith(".gz"):

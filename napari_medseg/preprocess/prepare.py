@@ -21,6 +21,7 @@ from napari_medseg.preprocess.intensity import Floats, finite, normalised
 from napari_medseg.preprocess.nnunet import Box, as_nnunet, part_of
 from napari_medseg.preprocess.recipe import Grid, Recipe
 from napari_medseg.volume import Geometry, Mask, Reorientation, Volume
+from napari_medseg.volume.volume import COLOURS
 
 IGNORE = 255  # teaches nothing and is scored nowhere
 
@@ -63,6 +64,8 @@ def prepare(volume: Volume, recipe: Recipe, previous: Mask | None = None) -> Pre
     InputError
         The scan has not the channels that the recipe names.
     """
+    if recipe.channels == COLOURS:
+        volume = volume.in_colour()
     if volume.n_channels != len(recipe.channels):
         raise InputError(
             f"this model reads {len(recipe.channels)} channel(s) ({', '.join(recipe.channels)}), "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import psutil
@@ -25,6 +25,7 @@ from napari_medseg.training.plan import (
 )
 from napari_medseg.training.sampling import Lesson, lesson
 from napari_medseg.volume import Reorientation
+from napari_medseg.volume.volume import COLOURS
 
 HALF_ABOVE = 0.3  # of the free memory: larger datasets are kept in 16 bits
 MOST_MEMORY = 0.7
@@ -69,7 +70,7 @@ def _fingerprint(cases: Cases, parts: Split, orientation: str) -> Job[Fingerprin
     shapes: list[Extent] = []
     spacings: list[Spacing] = []
     values: set[int] = set()
-    modalities, channels = set(), set()
+    modalities, channels = set(), dict[int, tuple[str, ...]]()
     every = (*parts.train, *parts.validation)
     for number, case in enumerate(every):
         yield Progress(number, len(every), f"Reading {case.name}")
@@ -79,18 +80,25 @@ def _fingerprint(cases: Cases, parts: Split, orientation: str) -> Job[Fingerprin
         spacings.append(upright.spacing_mm)
         values |= set(mask.values())
         modalities.add(volume.modality)
-        channels.add(volume.n_channels)
-        if len(channels) > 1:
+        channels[volume.n_channels] = volume.channels
+        if not _fit(channels):
             raise DatasetError(
                 f"cases must have equal channels, got {sorted(channels)}; leave it out", case.name
             )
-    names = _channel_names(cases, channels.pop())
+    names = _channel_names(cases, max(channels), COLOURS in channels.values())
     ct = modalities == {"CT"} or names == ("CT",)
     return Fingerprint(tuple(shapes), tuple(spacings), names, labels_of(cases, sorted(values)), ct)
 
 
-def _channel_names(cases: Cases, number: int) -> tuple[str, ...]:
+def _fit(channels: Mapping[int, tuple[str, ...]]) -> bool:
+    """Whether all have as many; among colour pictures a grey one has three equal channels."""
+    return len(channels) == 1 or (set(channels) == {1, 3} and channels[3] == COLOURS)
+
+
+def _channel_names(cases: Cases, number: int, colour: bool) -> tuple[str, ...]:
     if not cases.channels:
+        if colour:
+            return COLOURS
         return ("image",) if number == 1 else tuple(f"channel {n}" for n in range(number))
     if len(cases.channels) != number:
         raise DatasetError(

@@ -13,6 +13,7 @@ from napari_medseg.errors import GridError, InputError
 from napari_medseg.volume.geometry import Geometry
 
 WIDEST_HISTOGRAM = 1 << 17
+COLOURS = ("red", "green", "blue")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Volume:
     unit
         "HU", "SUV", "Bq/ml" …; "" where the file does not say.
     channels
-        One name per channel; empty for a scan of one.
+        One name per channel, `COLOURS` for a colour picture; empty for a scan of one.
     warnings
         One sentence each for what the user should know about this file.
     window
@@ -75,6 +76,13 @@ class Volume:
     @property
     def n_channels(self) -> int:
         return 1 if self.array.ndim == 3 else int(self.array.shape[0])
+
+    def in_colour(self) -> Volume:
+        """A scan of one channel as a colour picture, which is grey; one of several as it is."""
+        if self.n_channels > 1:
+            return self
+        array = np.broadcast_to(self.array, (3, *self.geometry.shape))
+        return replace(self, array=array, channels=COLOURS)
 
     def channel(self, number: int) -> Volume:
         """One channel as a (Z, Y, X) volume."""

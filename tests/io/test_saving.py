@@ -83,7 +83,7 @@ def test_what_does_not_read_back_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["mask.dcm", "mask.png", "mask", "mask.nii.bz2"])
+@pytest.mark.parametrize("name", ["mask.dcm", "mask.jpg", "mask", "mask.nii.bz2"])
 def test_other_endings_are_refused_with_those_that_work(
     mask: Mask, tmp_path: Path, name: str
 ) -> None:
