@@ -70,6 +70,23 @@ class Canvas:
                 parts.append(slab.logits.narrow(self.axis + 1, first - slab.start, last - first))
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=self.axis + 1)
 
+    def peek(self, box: Box) -> torch.Tensor:
+        """Logits (L, z, y, x) of a part of the box as far as tiles are in; 0 where none is."""
+        out = torch.zeros(
+            [self._n_outputs, *(part.stop - part.start for part in box)], device=self._device
+        )
+        for slab in self._slabs:
+            own = self._within(slab.start, slab.stop)
+            both = [
+                slice(max(a.start, b.start), min(a.stop, b.stop))
+                for a, b in zip(box, own, strict=True)
+            ]
+            if slab.logits is not None and all(part.stop > part.start for part in both):
+                onto = _shifted(both, [part.start for part in box])
+                inside = _shifted(both, [part.start for part in own])
+                out[(slice(None), *onto)] = slab.logits[(slice(None), *inside)]
+        return out
+
     def forget(self, keep: npt.NDArray[np.bool_]) -> None:
         """Drop the done planes that `keep`, bool (planes,), does not need."""
         for slab in self._slabs:

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
 
 from napari_medseg.errors import InputError
+
+
+class EngineName(StrEnum):
+    """What computes the tiles, and in which precision."""
+
+    AUTO = "auto"  # the fastest that agrees with the reference, measured once
+    TORCH = "torch-float32"  # the reference
+    TORCH_HALF = "torch-16bit"
+    OPENVINO = "openvino-float32"
+    OPENVINO_HALF = "openvino-16bit"
+    ONNX = "onnxruntime"  # for models that came as ONNX
+
+
+class Mode(StrEnum):
+    """Which parts of a scan the network computes."""
+
+    AUTO = "auto"  # what takes least time
+    FULL = "full"  # every tile
+    REGIONS = "regions"  # coarse first; then in full resolution where labels were found
 
 
 @dataclass(frozen=True)
@@ -18,13 +38,19 @@ class PredictConfig:
         "auto", "cpu", "cuda", "cuda:1", "mps".
     overlap
         Share of a tile that its neighbour covers too; 0.5 is nnU-Net's.
-    half
-        Compute in bfloat16 or float16 where the device is faster at it; sums stay in float32.
+    engine
+        What computes the tiles. "auto" measures once, on a scan that is large enough for it to pay,
+        and takes the fastest engine that agrees with float32; sums always stay in float32.
+    mode
+        Whether the whole scan is computed, or a coarse look decides where it is worth it.
+    mirror
+        Average over all mirrorings along the axes that the model was trained to be mirrored:
+        2 to 8 times the work for a slightly better mask.
     keep_softmax
         Whether the result carries probabilities, float16 (L, Z, Y, X) on the scan's own grid.
     slice_zyx
         The slice that is looked at, (axis 0 Z, 1 Y or 2 X, index) on the scan's own grid; it is
-        predicted first. None: in the order that takes least memory.
+        shown first, as a preview and then final. None: in the order that takes least memory.
     clean
         Whether the finished mask is cleaned by the rules that the model learned.
     memory_gb
@@ -33,7 +59,9 @@ class PredictConfig:
 
     device: str = "auto"
     overlap: Annotated[float, {"min": 0.0, "max": 0.9}] = 0.5
-    half: bool = True
+    engine: EngineName = EngineName.AUTO
+    mode: Mode = Mode.AUTO
+    mirror: bool = False
     keep_softmax: bool = False
     slice_zyx: tuple[int, int] | None = None
     clean: bool = True

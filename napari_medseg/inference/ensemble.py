@@ -16,7 +16,8 @@ from napari_medseg.inference import device as devices
 from napari_medseg.inference.clean import cleaned
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.events import BoxDone, Prediction
-from napari_medseg.inference.predict import DEFAULT, GB, SHARE_OF_FREE, predict_with
+from napari_medseg.inference.passes import GB, SHARE_OF_FREE
+from napari_medseg.inference.predict import DEFAULT, predict_with
 from napari_medseg.jobs import Job, Progress
 from napari_medseg.models.card import ModelCard, read_card
 from napari_medseg.preprocess.recipe import CleanRule

@@ -26,11 +26,13 @@ class LookAt:
 class BoxDone:
     """A piece of the mask on the scan's own grid; a later box may refine an earlier one.
 
-    `start` is the (Z, Y, X) index of its first voxel, `labels` its mask values.
+    `start` is the (Z, Y, X) index of its first voxel, `labels` its mask values. After a `preview`
+    a better answer for the same voxels follows.
     """
 
     start: tuple[int, int, int]
     labels: npt.NDArray[np.unsignedinteger[Any]]
+    preview: bool = False
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
@@ -42,10 +44,12 @@ class BoxDone:
 class Prediction:
     """A finished prediction.
 
-    `softmax` is float16 (L, Z, Y, X) with background first, if it was asked for.
+    `softmax` is float16 (L, Z, Y, X) with background first, if it was asked for. `how` tells the
+    engine, which parts were computed and in how many tiles.
     """
 
     mask: Mask
     device: str
     seconds: float
     softmax: npt.NDArray[np.float16] | None = None
+    how: str = ""

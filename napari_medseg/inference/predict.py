@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from napari_medseg.errors import InputError
 from napari_medseg.inference import device as devices
@@ -20,19 +19,15 @@ from napari_medseg.inference.clean import cleaned
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.device import Attempt
 from napari_medseg.inference.events import Prediction
-from napari_medseg.inference.forward import Forward
-from napari_medseg.inference.result import Result, View
-from napari_medseg.inference.sweep import Sweep
-from napari_medseg.inference.tiles import Extent
+from napari_medseg.inference.passes import GB, SHARE_OF_FREE, Passes, tile_of
+from napari_medseg.inference.result import Result
+from napari_medseg.inference.runner import runner_of
 from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.models import checkpoint
-from napari_medseg.models.build import network_of
 from napari_medseg.models.segmenter import Segmenter
-from napari_medseg.preprocess.prepare import Prepared, prepare
+from napari_medseg.preprocess.prepare import prepare
 from napari_medseg.volume import Volume
 
-SHARE_OF_FREE = 0.5  # of a device's free memory, for the blended tiles
-GB = 1e9
 DEFAULT = PredictConfig()
 
 
@@ -42,8 +37,9 @@ def predict(
     """The scan's mask on its own grid.
 
     Yields `Progress` after each tile, `BoxDone` for each part that is final, the viewed slice
-    first, and `Notice` when memory runs out and it goes on in smaller tiles or on the CPU; then
-    all boxes come again. Closing the job stops it within one tile.
+    first and before that as a preview, and `Notice` when memory runs out and it goes on in smaller
+    tiles or on the CPU; then all boxes come again. May be sent a `LookAt`: what is left is taken in
+    its order. Closing the job stops it within one tile.
 
     Raises
     ------
@@ -60,19 +56,20 @@ def predict(
         prepared = prepare(volume, segmenter.recipe)
     except MemoryError as error:
         raise _no_memory() from error
-    ways = list(devices.attempts(devices.choose(config.device), *_tile(segmenter)))
+    device = devices.choose(config.device)
+    ways = list(devices.attempts(device, *tile_of(segmenter, device)))
     while True:
         way = ways.pop(0)
         try:
             result = Result(volume, prepared.turn, segmenter.recipe, config.keep_softmax)
-            yield from _run(way, prepared, segmenter, result, config)
+            how = yield from Passes(way, prepared, segmenter, result, config).run()
             mask = yield from cleaned(result.mask(), segmenter.recipe.clean if config.clean else ())
             seconds = time.monotonic() - started
-            return Prediction(mask, way.device.type, seconds, result.softmax)
+            return Prediction(mask, way.device.type, seconds, result.softmax, str(how))
         except (RuntimeError, MemoryError) as error:
             ways = _ways_left(error, way, ways)
             why = _reason(error, way)
-        _network.cache_clear()
+        runner_of.cache_clear()
         devices.empty_cache(way.device)
         yield Notice(f"{why}; going on with {ways[0]}")
 
@@ -96,44 +93,6 @@ def predict_with(
         return (yield from predict(volume, segmenter, config))
     finally:
         devices.trim_memory()
-
-
-def _run(
-    way: Attempt, prepared: Prepared, segmenter: Segmenter, result: Result, config: PredictConfig
-) -> Job[None]:
-    """One way to the end: a Progress after each tile, a BoxDone for each part."""
-    view = View.of(prepared.turn, config.slice_zyx)
-    n_outputs = segmenter.recipe.n_outputs
-    sweep = Sweep.plan(prepared, way.tile, config.overlap, view, n_outputs, _budget(config))
-    network = _network(segmenter, way.device)
-    forward = Forward(network, way.device, segmenter.network.dims == 2, config.half)
-    fits = sweep.blend_bytes() <= SHARE_OF_FREE * devices.free_bytes(way.device)
-    store = way.device if fits else torch.device("cpu")
-    done, total = 0, sweep.n_tiles()
-    for box in sweep.run(forward, store, result):
-        done += box is None
-        yield Progress(done, total, "Segmenting") if box is None else box
-
-
-def _tile(segmenter: Segmenter) -> tuple[Extent, Extent]:
-    """The tile: the patch that the network learned on, since instance normalisation depends on it.
-
-    And the network's stride, of which a tile is a multiple.
-    """
-    strides = segmenter.network.total_stride
-    z, y, x = (1,) * (3 - len(strides)) + tuple(strides)
-    d, h, w = (
-        math.ceil(size / step) * step
-        for size, step in zip(segmenter.recipe.patch, (z, y, x), strict=True)
-    )
-    return (d, h, w), (z, y, x)
-
-
-def _budget(config: PredictConfig) -> float:
-    """Bytes that blended tiles may take in main memory."""
-    if config.memory_gb is not None:
-        return config.memory_gb * GB
-    return SHARE_OF_FREE * devices.free_bytes(torch.device("cpu"))
 
 
 def _check_room_for_softmax(volume: Volume, n_outputs: int) -> None:
@@ -171,11 +130,6 @@ def _reason(error: Exception, failed: Attempt) -> str:
     if devices.is_out_of_memory(error):
         return f"Not enough memory on {kind}"
     return f"{kind} failed ({str(error).splitlines()[0][:80]})"
-
-
-@lru_cache(maxsize=2)
-def _network(segmenter: Segmenter, device: torch.device) -> nn.Module:
-    return network_of(segmenter, device)
 
 
 @lru_cache(maxsize=1)

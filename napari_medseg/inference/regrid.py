@@ -17,6 +17,7 @@ from napari_medseg.inference.tiles import Box, Extent
 from napari_medseg.volume import Geometry
 
 SNAP = 1e-4  # of a voxel: nearer than this a point lies on a plane (affines are rounded)
+TIE = 1e-6  # likewise, for a point just half-way
 POINTS_AT_ONCE = 1 << 18  # interpolated together; bounds the memory to labels x 1 MB
 
 
@@ -64,10 +65,16 @@ class AxisMap:
 AxisMaps = tuple[AxisMap, AxisMap, AxisMap]
 
 
-def axis_maps(target: Geometry, source: Geometry, margins: Extent = (0, 0, 0)) -> AxisMaps:
+def axis_maps(
+    target: Geometry,
+    source: Geometry,
+    margins: Extent = (0, 0, 0),
+    nearest: int | None = None,
+) -> AxisMaps:
     """Where the voxels of `target` lie in `source`; both have the same axes directions.
 
-    `margins` are the voxels that padding added in front of each axis of `source`.
+    `margins` are the voxels that padding added in front of each axis of `source`; along the axis
+    `nearest` the nearest plane counts alone.
     """
     maps = []
     for axis in range(3):
@@ -75,6 +82,8 @@ def axis_maps(target: Geometry, source: Geometry, margins: Extent = (0, 0, 0)) -
         ends[1, axis] = target.shape[axis] - 1
         first, last = source.index(target.world(ends))[:, axis]
         points = np.linspace(first, last, target.shape[axis])
+        if axis == nearest:
+            points = np.floor(points + 0.5 + TIE)  # halves go up, as scipy's order 0
         maps.append(AxisMap.through(points, source.shape[axis], margins[axis]))
     return maps[0], maps[1], maps[2]
 
@@ -82,6 +91,14 @@ def axis_maps(target: Geometry, source: Geometry, margins: Extent = (0, 0, 0)) -
 def needed(maps: AxisMaps, box: Box) -> Box:
     """The box of the source grid that the voxels of `box` lie in."""
     z, y, x = (one.planes(span) for one, span in zip(maps, box, strict=True))
+    return z, y, x
+
+
+def spans(maps: AxisMaps, box: Box, source: Box) -> AxisMaps:
+    """The maps of a box, for planes counted from where `source` begins."""
+    z, y, x = (
+        one.part(span, planes.start) for one, span, planes in zip(maps, box, source, strict=True)
+    )
     return z, y, x
 
 
@@ -96,8 +113,19 @@ def winners(logits: torch.Tensor) -> torch.Tensor:
     return number
 
 
-def labels_at(logits: torch.Tensor, maps: AxisMaps) -> torch.Tensor:
-    """Number of the largest interpolated logit at the maps' points.
+def painted(logits: torch.Tensor) -> torch.Tensor:
+    """Number of the last region above 0, counted from 1, int16 (...), of (L, ...); 0 if none is."""
+    number = torch.zeros(logits.shape[1:], dtype=torch.int16, device=logits.device)
+    for output, one in enumerate(logits, start=1):
+        number.masked_fill_(one > 0, output)
+    return number
+
+
+def labels_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> torch.Tensor:
+    """Number of the largest interpolated logit at the maps' points, or of the last region there.
+
+    Regions may be decided at the eight voxels too: where the last region above 0 is the same at
+    all of them, it is above 0 in between, and those after it are not.
 
     Parameters
     ----------
@@ -110,7 +138,8 @@ def labels_at(logits: torch.Tensor, maps: AxisMaps) -> torch.Tensor:
     -------
     int16 (Z, Y, X), one for each point.
     """
-    here = winners(logits)
+    decide = painted if regions else winners
+    here = decide(logits)
     if all(one.copies for one in maps):
         return here
     corners = [_at(here, maps, which) for which in range(8)]
@@ -120,18 +149,18 @@ def labels_at(logits: torch.Tensor, maps: AxisMaps) -> torch.Tensor:
         mixed |= corner != out
     points = mixed.reshape(-1).nonzero()[:, 0]
     for some in torch.split(points, POINTS_AT_ONCE):
-        out.view(-1)[some] = winners(_interpolated(logits, maps, some))
+        out.view(-1)[some] = decide(_interpolated(logits, maps, some))
     return out
 
 
-def softmax_at(logits: torch.Tensor, maps: AxisMaps) -> torch.Tensor:
-    """Softmax of the interpolated logits, float16 (L, Z, Y, X)."""
+def softmax_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> torch.Tensor:
+    """Softmax of the interpolated logits, or each region's sigmoid, float16 (L, Z, Y, X)."""
     for axis, one in enumerate(maps, start=1):
         lower, upper, weight = _tensors(one, logits.device)
         shape = [-1 if d == axis else 1 for d in range(4)]
         low, high = logits.index_select(axis, lower), logits.index_select(axis, upper)
         logits = torch.lerp(low, high, weight.reshape(shape))
-    return logits.softmax(dim=0).half()
+    return (logits.sigmoid() if regions else logits.softmax(dim=0)).half()
 
 
 def _at(here: torch.Tensor, maps: AxisMaps, which: int) -> torch.Tensor:

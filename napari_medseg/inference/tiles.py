@@ -27,7 +27,7 @@ def origins(size: int, tile: int, overlap: float) -> tuple[int, ...]:
 
 def gaussian(tile: int) -> npt.NDArray[np.float64]:
     """How much each voxel of a tile counts along one axis; 1 in the middle."""
-    away = np.arange(tile) - (tile - 1) / 2
+    away = np.arange(tile) - tile // 2  # as nnU-Net's, whose middle is a voxel
     return np.asarray(np.exp(-0.5 * (away / (tile * SIGMA_SHARE)) ** 2))
 
 
@@ -68,15 +68,22 @@ class Tiling:
         ]
         return list(itertools.product(*rows))  # type: ignore[arg-type]
 
-    def outward(self, box: Box, axis: int, planes: slice) -> list[Extent]:
-        """Origins of the tiles in the box: those on the planes first, then by distance."""
+    def outward(self, origins: list[Extent], axis: int, planes: slice) -> list[Extent]:
+        """The origins sorted: tiles on the planes first, then by distance."""
         tile = self.tile[axis]
 
         def distance(origin: Extent) -> tuple[float, float]:
             gap = max(origin[axis] - planes.stop + 1, planes.start - (origin[axis] + tile - 1), 0)
             return gap, abs(origin[axis] + (tile - 1) / 2 - planes.start)
 
-        return sorted(self.touching(box), key=distance)
+        return sorted(origins, key=distance)
+
+    def cover(self, axis: int, planes: slice) -> int:
+        """Where the tiles begin whose middle is nearest to the planes: their row covers them."""
+        middle = (planes.start + planes.stop - 1) / 2
+        return min(
+            self.starts[axis], key=lambda start: abs(start + (self.tile[axis] - 1) / 2 - middle)
+        )
 
     def cuts(self, axis: int, within: slice) -> list[tuple[int, int]]:
         """Slabs [start, stop) along an axis in which all planes are covered by the same tiles."""
@@ -91,6 +98,12 @@ def smaller(tile: Extent, multiple: Extent) -> Extent:
         min(size, max(step, math.ceil(size / 2 / step) * step))
         for size, step in zip(tile, multiple, strict=True)
     )
+    return z, y, x
+
+
+def with_span(box: Box, axis: int, span: slice) -> Box:
+    """The box with another span along one axis."""
+    z, y, x = (span if a == axis else old for a, old in enumerate(box))
     return z, y, x
 
 

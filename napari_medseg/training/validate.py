@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from napari_medseg.inference.engine import TorchEngine
 from napari_medseg.inference.forward import Forward, cut
 from napari_medseg.inference.tiles import Tiling
 from napari_medseg.preprocess.pad import margin, padded
@@ -59,7 +60,7 @@ def blended(
     network: nn.Module, image: torch.Tensor, recipe: Recipe, device: torch.device, half: bool
 ) -> torch.Tensor:
     """Logits float32 (L, Z, Y, X) of a whole image (C, Z, Y, X), tiled as a prediction is."""
-    forward = Forward(network, device, recipe.patch[0] == 1, half)
+    forward = Forward([TorchEngine(network, device, recipe.patch[0] == 1, half)])
     tensor = padded(image, recipe.patch)
     z, y, x = tensor.shape[1:]
     tiling = Tiling.over((z, y, x), recipe.patch, OVERLAP)

@@ -73,7 +73,7 @@ class Predictor:
             self.running = False
         labels = result.mask.labels
         yield from _pieces(BoxDone((0, 0, 0), labels), case.key)  # may be cleaner than the boxes
-        yield CaseBox((0, 0, 0), labels[:0], case.key, last=True, family=family)
+        yield CaseBox((0, 0, 0), labels[:0], key=case.key, last=True, family=family)
         return result
 
     def _refuse_second(self) -> None:
@@ -106,4 +106,4 @@ def _pieces(box: BoxDone, key: str) -> Iterator[CaseBox]:
     depth, area = len(box.labels), max(1, box.labels.size // max(1, len(box.labels)))
     step = max(1, PIECE_VOXELS // area)
     for first in range(0, depth, step):
-        yield CaseBox((z + first, y, x), box.labels[first : first + step], key)
+        yield CaseBox((z + first, y, x), box.labels[first : first + step], box.preview, key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from torch import nn
 
 from napari_medseg.errors import InputError, ModelError
 from napari_medseg.inference import device as devices
-from napari_medseg.inference import predict as predict_module
-from napari_medseg.inference.config import PredictConfig
-from napari_medseg.inference.forward import Forward
+from napari_medseg.inference import engine
+from napari_medseg.inference.config import EngineName, PredictConfig
+from napari_medseg.inference.engine import TorchEngine
 from napari_medseg.inference.predict import predict, predict_with
 from napari_medseg.jobs import Child, Notice, finish
 from napari_medseg.models import checkpoint
@@ -72,16 +73,13 @@ def failing_gpu(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
     """A GPU that raises the first of these errors at each tile."""
     errors: list[Exception] = []
 
-    def forward(network: nn.Module, device: torch.device, flat: bool, half: bool) -> object:
-        if device == CPU:
-            return Forward(network, device, flat, half)
+    class Failing(TorchEngine):
+        def __call__(self, tile: torch.Tensor) -> torch.Tensor:
+            if self._device != CPU:
+                raise errors[0]
+            return super().__call__(tile)
 
-        def fail(tile: torch.Tensor) -> torch.Tensor:
-            raise errors[0]
-
-        return fail
-
-    monkeypatch.setattr(predict_module, "Forward", forward)
+    monkeypatch.setattr(engine, "TorchEngine", Failing)
     monkeypatch.setattr(devices, "choose", lambda _: GPU)
     monkeypatch.setattr(devices, "free_bytes", lambda device: 8e9 if device == CPU else 0)
     return errors
@@ -138,9 +136,10 @@ class Overflowing(Echo):
 def test_what_overflows_in_16_bits_is_computed_in_32(
     segmenter_of: MakeSegmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_medseg.inference.forward.half_type", lambda _: torch.bfloat16)
+    monkeypatch.setattr(engine, "half_type", lambda _: torch.bfloat16)
     scan, network = random_scan((8, 8, 20)), Overflowing()
-    prediction = finish(predict(scan, segmenter_of(network), CONFIG_CPU))
+    config = replace(CONFIG_CPU, engine=EngineName.TORCH_HALF)
+    prediction = finish(predict(scan, segmenter_of(network), config))
     np.testing.assert_array_equal(prediction.mask.labels, scan.array)
     assert len(network.seen) == 4 + 1  # only the first tile twice
 
