@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_medseg.cli import exchange
 from napari_medseg.cli.options import AsJson
 from napari_medseg.cli.paths import find_model, models_in
-from napari_medseg.cli.report import Report, in_words
+from napari_medseg.cli.report import Report, about, in_words
 from napari_medseg.errors import ModelError
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ def add_to(app: typer.Typer) -> None:
     """Offer the commands."""
     group = typer.Typer(
         name="models",
-        help="List, show and verify models.",
+        help="List, show, verify, import and export models.",
         no_args_is_help=False,
         epilog="Example: medseg models show hippocampus",
     )
     group.command("list", epilog="Example: medseg models list my_models/ --json")(list_)
     group.command(epilog="Example: medseg models show hippocampus --json")(show)
     group.command(epilog="Example: medseg models verify my_models/lungs.safetensors")(verify)
+    exchange.add_to(group)
     app.add_typer(group)
 
 
@@ -72,11 +74,11 @@ def show(model: ModelArgument, as_json: AsJson = False) -> None:
         ("channels", ", ".join(recipe.channels)),
         ("spacing (Z, Y, X)", f"{recipe.spacing_mm} mm" if recipe.spacing_mm else "the scan's own"),
         ("normalisation", recipe.normalise),
-        ("network", f"{card.network.family}, {card.network.dims}-D, {card.network.features}"),
-        ("made", f"{lineage.created} by {lineage.how or '?'} from {lineage.cases} cases"),
+        ("network", _network(card)),
+        ("made", _made(card)),
         ("parent", lineage.parent or "none"),
         ("Dice", in_words(lineage.scores) or "not known"),
-        ("note", lineage.note),
+        ("note", "; ".join([lineage.note, *lineage.config.get("warnings", ())]).strip("; ")),
     ]
     details = {key: asdict(getattr(card, key)) for key in ("network", "recipe", "lineage")}
     Report(as_json).give({**_summary(card), **details}, rows)
@@ -85,11 +87,19 @@ def show(model: ModelArgument, as_json: AsJson = False) -> None:
 def verify(model: ModelArgument, as_json: AsJson = False) -> None:
     """Check a model's weights against its card."""
     from napari_medseg.models.checkpoint import load
+    from napari_medseg.models.config import Family
+    from napari_medseg.models.onnx_graph import bytes_of, looked_through
 
     path = find_model(model)
-    n_parameters = sum(tensor.numel() for tensor in load(path).weights.values())
+    segmenter = load(path)
+    n_parameters = sum(tensor.numel() for tensor in segmenter.weights.values())
     document = {"path": str(path), "ok": True, "parameters": n_parameters}
-    Report(as_json).give(document, [(path.name, "is whole", f"{n_parameters:,} parameters")])
+    size = f"{n_parameters:,} parameters"
+    if segmenter.network.family is Family.ONNX:
+        with about(path.name):
+            looked_through(bytes_of(segmenter.weights))
+        document, size = {**document, "parameters": None}, f"a graph of {n_parameters:,} bytes"
+    Report(as_json).give(document, [(path.name, "is whole", size)])
 
 
 def _folders(folders: list[Path] | None) -> list[Path]:
@@ -112,6 +122,21 @@ def _summary(card: ModelCard) -> dict[str, Any]:
         "cases": card.lineage.cases,
         "scores": dict(card.lineage.scores),
     }
+
+
+def _network(card: ModelCard) -> str:
+    """The network in words; of an imported graph nobody knows the shape."""
+    network = card.network
+    if network.family == "onnx":
+        return f"an ONNX graph, {network.dims}-D; it can be run, not trained"
+    kind = f"MONAI's {network.monai.net}" if network.monai else str(network.family)
+    return f"{kind}, {network.dims}-D, {network.features}"
+
+
+def _made(card: ModelCard) -> str:
+    lineage = card.lineage
+    source = lineage.config.get("from") if lineage.how == "import" else f"{lineage.cases} cases"
+    return f"{lineage.created} by {lineage.how or '?'} from {source or 'another program'}"
 
 
 def _names(card: ModelCard) -> str:
