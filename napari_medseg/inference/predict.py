@@ -61,7 +61,9 @@ def predict(
     while True:
         way = ways.pop(0)
         try:
-            result = Result(volume, prepared.turn, segmenter.recipe, config.keep_softmax)
+            result = Result(
+                volume, prepared.turn, segmenter.recipe, config.keep_softmax, prepared.box
+            )
             how = yield from Passes(way, prepared, segmenter, result, config).run()
             mask = yield from cleaned(result.mask(), segmenter.recipe.clean if config.clean else ())
             seconds = time.monotonic() - started

@@ -87,7 +87,8 @@ class Runner:
 
     @cached_property
     def _networks(self) -> list[nn.Module]:
-        return [build.network_of(self._segmenter, self._device)]
+        members = range(len(self._segmenter.members))
+        return [build.network_of(self._segmenter, self._device, member) for member in members]
 
     @cached_property
     def _fingerprint(self) -> str:

@@ -269,10 +269,10 @@ class _Pass:
 
 
 def _fitted(prepared: Prepared, tile: Extent) -> tuple[torch.Tensor, AxisMaps]:
-    """The tensor, mirrored where it is smaller than a tile, and where the scan lies in it."""
+    """The tensor, padded where it is smaller than a tile, and where the scan lies in it."""
     z, y, x = (margin(n, t) for n, t in zip(prepared.geometry.shape, tile, strict=True))
-    maps = axis_maps(prepared.turn.target, prepared.geometry, (z, y, x))
-    return padded(prepared.tensor, tile), maps
+    maps = axis_maps(prepared.turn.target, prepared.geometry, (z, y, x), prepared.nearest)
+    return padded(prepared.tensor, tile, prepared.zeros), maps
 
 
 def _extent(tensor: torch.Tensor) -> Extent:

@@ -61,7 +61,7 @@ def blended(
 ) -> torch.Tensor:
     """Logits float32 (L, Z, Y, X) of a whole image (C, Z, Y, X), tiled as a prediction is."""
     forward = Forward([TorchEngine(network, device, recipe.patch[0] == 1, half)])
-    tensor = padded(image, recipe.patch)
+    tensor = padded(image, recipe.patch, zeros=recipe.nnunet is not None)
     z, y, x = tensor.shape[1:]
     tiling = Tiling.over((z, y, x), recipe.patch, OVERLAP)
     total = torch.zeros(recipe.n_outputs, z, y, x)
