@@ -2,7 +2,7 @@
 
 from napari_medseg.io.files import MASK_WRITABLE, READABLE, WRITABLE, stem
 from napari_medseg.io.read import SeriesInfo, check_label, list_series, read, read_mask
-from napari_medseg.io.write import write_mask, write_volume
+from napari_medseg.io.write import write_mask, write_masks, write_volume
 
 __all__ = [
     "MASK_WRITABLE",
@@ -15,5 +15,6 @@ __all__ = [
     "read_mask",
     "stem",
     "write_mask",
+    "write_masks",
     "write_volume",
 ]

@@ -185,6 +185,8 @@ def _place(header: Any, geometry: Geometry, forms: Forms | None) -> None:
         return
     header["xyzt_units"] = forms.units
     header["pixdim"][:4] = forms.pixdim
+    if int(header["dim"][0]) == 4:
+        header["pixdim"][4] = forms.step
     header["sform_code"], header["qform_code"] = forms.sform_code, forms.qform_code
     for i, axis in enumerate("xyz"):
         header[f"srow_{axis}"] = forms.srow[4 * i : 4 * i + 4]

@@ -27,7 +27,8 @@ class Forms:
     """The header fields that place the voxels, in the file's own unit.
 
     `srow` are the 12 numbers of the sform, `quatern` b, c, d, `pixdim` qfac and three steps;
-    `ndim` is 2 for a flat picture; `version` is NIfTI's, 1 or 2.
+    `ndim` is 2 for a flat picture; `version` is NIfTI's, 1 or 2; `step` is the one along a fourth
+    axis, of time in most files.
     """
 
     sform_code: int
@@ -39,6 +40,7 @@ class Forms:
     units: int
     ndim: int
     version: int
+    step: float = 0.0
 
     @classmethod
     def of(cls, header: Any, ndim: int, version: int) -> Forms:
@@ -54,6 +56,7 @@ class Forms:
             units=int(header["xyzt_units"]),
             ndim=ndim,
             version=version,
+            step=float(header["pixdim"][4]),
         )
 
     @classmethod

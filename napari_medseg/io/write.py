@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip
 
-from napari_medseg.errors import WriteError
+from napari_medseg.errors import GridError, WriteError
 from napari_medseg.io import metaimage, nifti, nrrd, picture
 from napari_medseg.io.files import MASK_WRITABLE, WRITABLE, ending
 from napari_medseg.volume import Geometry, Mask, Volume
@@ -62,6 +62,28 @@ def write_mask(mask: Mask, path: Path | str) -> None:
     """
     labels = mask.labels.astype(np.min_scalar_type(int(mask.labels.max(initial=0))), copy=False)
     _save(labels, mask.geometry, mask.header, Path(path), MASK_WRITABLE)
+
+
+def write_masks(masks: Sequence[Mask], path: Path | str) -> None:
+    """Save the masks of a series in time, one grid for all, as a 4-D file in their order.
+
+    Raises
+    ------
+    GridError
+        They do not share a grid.
+    WriteError
+        As `write_mask`.
+    """
+    first = masks[0]
+    for other in masks[1:]:
+        if not other.geometry.same_grid(first.geometry):
+            raise GridError(
+                f"masks of a series must share a grid, got {first.geometry} and {other.geometry}",
+                Path(path).name,
+            )
+    labels = np.stack([mask.labels for mask in masks])
+    labels = labels.astype(np.min_scalar_type(int(labels.max(initial=0))), copy=False)
+    _save(labels, first.geometry, first.header, Path(path), WRITABLE)
 
 
 def write_volume(volume: Volume, path: Path | str) -> None:
