@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -21,6 +21,37 @@ if TYPE_CHECKING:
     from napari_medseg.models.card import ModelCard
     from napari_medseg.volume import Mask, Volume
 
+Models: TypeAlias = Annotated[
+    list[str],
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="M",
+        help="A .safetensors file, or the name of a shipped model; of several the mean counts.",
+    ),
+]
+Channel: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--channel",
+        "--frame",
+        min=0,
+        help="One channel, or one frame of a series, for a model of one channel; from 0.",
+    ),
+]
+Mirror: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--mirror", help="Average over mirrorings, if the model learned so; 2 to 8 times slower."
+    ),
+]
+KeepLargest: TypeAlias = Annotated[
+    bool, typer.Option("--keep-largest", help="Only the largest connected part of each label.")
+]
+Clean: TypeAlias = Annotated[
+    bool, typer.Option(help="Clean the mask by the rules that the model learned.")
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Offer the command."""
@@ -34,35 +65,22 @@ def segment(
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="The mask; its ending picks the format.")
     ],
-    model: Annotated[
-        list[str],
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="M",
-            help="A .safetensors file, or the name of a shipped model; of several the mean counts.",
-        ),
-    ],
+    model: Models,
     device: OnDevice = "auto",
     series: Series = None,
-    channel: Annotated[
-        int | None, typer.Option(min=0, help="Which channel, for a model of one; from 0.")
-    ] = None,
+    channel: Channel = None,
     softmax: Annotated[
         Path | None, typer.Option(help="Also save the probabilities, one channel per label.")
     ] = None,
-    keep_largest: Annotated[
-        bool, typer.Option("--keep-largest", help="Only the largest connected part of each label.")
-    ] = False,
-    clean: Annotated[
-        bool, typer.Option(help="Clean the mask by the rules that the model learned.")
-    ] = True,
+    mirror: Mirror = False,
+    keep_largest: KeepLargest = False,
+    clean: Clean = True,
     as_json: AsJson = False,
 ) -> None:
     """Segment a scan with a model.
 
     The mask lies on the scan's own grid, whatever spacing the model works at. Several models vote:
-    repeat --model.
+    repeat --model. A series in time is segmented frame by frame, into a mask of as many frames.
     """
     from napari_medseg import io
     from napari_medseg.inference.config import PredictConfig
@@ -77,7 +95,14 @@ def segment(
         volume = _channels(io.read(scan, series), card, channel)
     misfits = (text for one in cards for text in _misfits(volume, one))
     report.warn_all(scan.name, (*volume.warnings, *misfits))
-    config = PredictConfig(device=device, keep_softmax=softmax is not None, clean=clean)
+    if mirror and not any(one.recipe.mirror_axes for one in cards):
+        report.warn(card.name, "the model was not trained to be mirrored: --mirror does nothing")
+    config = PredictConfig(
+        device=device, mirror=mirror, keep_softmax=softmax is not None, clean=clean
+    )
+    if volume.n_channels > len(card.recipe.channels):
+        _segment_series(volume, cards, config, out, keep_largest, report)
+        return
     prediction = _predict(volume, cards, config, report)
     mask = _largest_parts(prediction.mask) if keep_largest else prediction.mask
     with about(out):
@@ -102,13 +127,64 @@ def _channels(volume: Volume, card: ModelCard, channel: int | None) -> Volume:
         volume = volume.in_colour()
     if channel is not None:
         volume = volume.channel(channel)
-    if volume.n_channels == len(wanted):
+    series = len(wanted) == 1 and volume.channels != COLOURS
+    if volume.n_channels == len(wanted) or series:
         return volume
     advice = f"choose one with --channel 0 to {volume.n_channels - 1}"
     raise InputError(
         f"the model takes {len(wanted)} channels ({', '.join(wanted)}), the scan has "
         f"{volume.n_channels}; {advice if len(wanted) == 1 else 'give a scan with these'}"
     )
+
+
+def _segment_series(
+    volume: Volume,
+    cards: Sequence[ModelCard],
+    config: PredictConfig,
+    out: Path,
+    keep_largest: bool,
+    report: Report,
+) -> None:
+    """Frame by frame."""
+    from napari_medseg import io
+    from napari_medseg.inference.ensemble import ensemble
+    from napari_medseg.inference.frames import frame_by_frame
+
+    check_outputs((out,), io.WRITABLE)
+    n, paths = volume.n_channels, [one.path for one in cards]
+    if config.keep_softmax:
+        raise InputError(f"probabilities are kept of one frame; choose it: --frame 0 to {n - 1}")
+    report.warn(volume.name, f"its {n} volumes are segmented one by one; choose one with --frame")
+    with about(volume.name):
+        job = frame_by_frame(volume, lambda frame: ensemble(frame, paths, config))
+        series = report.follow(job, volume.name)
+    masks = [_largest_parts(one) for one in series.masks] if keep_largest else series.masks
+    with about(out):
+        io.write_masks(masks, out)
+    labels = _over_time([_labels(one, cards[0]) for one in masks])
+    document = {
+        "frames": n,
+        "labels": labels,
+        "seconds": series.seconds,
+        "device": series.device,
+        "clean": _rules(cards) if config.clean else [],
+    }
+    rows = [
+        (name, one["value"], min(one["volume_ml"]), max(one["volume_ml"]))
+        for name, one in labels.items()
+    ]
+    report.give(document, [("label", "value", "smallest (ml)", "largest (ml)"), *rows])
+
+
+def _over_time(frames: Sequence[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Each label's voxels and volume as lists, one entry a frame."""
+    return {
+        name: {
+            "value": one["value"],
+            **{key: [frame[name][key] for frame in frames] for key in ("voxels", "volume_ml")},
+        }
+        for name, one in frames[0].items()
+    }
 
 
 def _misfits(volume: Volume, card: ModelCard) -> list[str]:
