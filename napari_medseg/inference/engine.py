@@ -7,6 +7,7 @@ until the call after the next one, so that one tile can be blended while another
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from typing import Any, Protocol
 
 import torch
@@ -103,7 +104,7 @@ def _converted(network: nn.Module, batch: list[int]) -> Any:
 
     example = torch.zeros(batch)
     with torch.no_grad():
-        traced = torch.jit.freeze(_traced(network.eval(), example))
+        traced = _traced(network.eval(), example)
     decoder = TorchScriptPythonDecoder(traced, example_input=(example,))
     front = FrontEndManager().load_by_framework("pytorch")
     model = front.convert(front.load(decoder))
@@ -113,5 +114,7 @@ def _converted(network: nn.Module, batch: list[int]) -> Any:
 
 def _traced(network: nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule:
     trace: Any = torch.jit.trace
-    traced: torch.jit.ScriptModule = trace(network, example, check_trace=False)
-    return traced
+    with warnings.catch_warnings():  # deprecated, but what OpenVINO reads without its converter;
+        warnings.simplefilter("ignore")  # and the shapes that it warns of are fixed here
+        traced: torch.jit.ScriptModule = trace(network, example, check_trace=False)
+        return torch.jit.freeze(traced)

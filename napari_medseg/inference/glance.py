@@ -35,6 +35,14 @@ class Glimpse:
     logits: torch.Tensor
     maps: AxisMaps
 
+    def read(self, box: Box) -> torch.Tensor:
+        """Logits (L, z, y, x) of a box of the tensor."""
+        z, y, x = (
+            slice(one.start - own.start, one.stop - own.start)
+            for one, own in zip(box, self.source, strict=True)
+        )
+        return self.logits[:, z, y, x]
+
 
 class Glance:
     """Looks at a slice when called; None where whole tiles are as thin.

@@ -189,7 +189,8 @@ class _Pass:
         known[: seen.planes.start] = known[seen.planes.stop :] = False
         for start, stop in runs(known, self._first(), len(known)):
             box = with_span(self._part.box, self._axis, slice(start, stop))
-            yield self._result.preview(box, seen.logits, spans(seen.maps, box, seen.source))
+            source = needed(seen.maps, box)
+            yield self._result.preview(box, seen.read(source), spans(seen.maps, box, source))
 
     def _next(self) -> Iterator[Extent]:
         while self._left:
