@@ -19,7 +19,7 @@ from napari_medseg.training.config import (
     from_json,
     load_config,
 )
-from napari_medseg.training.events import StepDone, Validated
+from napari_medseg.training.events import CleaningLearned, StepDone, Validated
 
 C = TypeVar("C", TrainConfig, FineTuneConfig)
 
@@ -63,6 +63,8 @@ def learning() -> Reading:
         if isinstance(event, Validated):
             dice = f"Dice {in_words(event.dice)}"
             return f"step {event.step}: {dice}"
+        if isinstance(event, CleaningLearned):
+            return f"masks will be cleaned: {event.text}"
         if isinstance(event, StepDone):
             parts = [f"step {event.step}", f"loss {event.loss:.3f}", dice, _left(event)]
             return Progress(event.step, event.total, ", ".join(part for part in parts if part))

@@ -33,6 +33,13 @@ class Validated:
     jaccard: Dice
 
 
+@dataclass(frozen=True)
+class CleaningLearned:
+    """A rule that the masks of the new model will be cleaned by, and what it gains."""
+
+    text: str
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """The end of a fine-tune: `segmenter` is the model to use next.

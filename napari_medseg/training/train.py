@@ -23,7 +23,7 @@ from napari_medseg.training.clock import Clock
 from napari_medseg.training.config import Precision, TrainConfig, as_json
 from napari_medseg.training.curriculum import Curriculum, prepare_cases
 from napari_medseg.training.dataset import Cases
-from napari_medseg.training.events import StepDone, Validated
+from napari_medseg.training.events import CleaningLearned, StepDone, Validated
 from napari_medseg.training.loss import segmentation_loss
 from napari_medseg.training.runstate import RunFolder, settings_of
 from napari_medseg.training.sampling import Sampler
@@ -48,8 +48,9 @@ def train(cases: Cases, config: TrainConfig) -> Job[Segmenter]:
     """A segmenter trained from scratch; the weights are those that validated best.
 
     Yields `Progress` while the cases are prepared and scored, `StepDone` after each step,
-    `Validated` after each validation, and `Notice`. With `TrainConfig.run_folder` a run that was
-    closed or killed goes on where it was when it is started again with the same settings.
+    `Validated` after each validation, `CleaningLearned` for each rule, and `Notice`. With
+    `TrainConfig.run_folder` a run that was closed or killed goes on where it was when it is started
+    again with the same settings.
 
     Raises
     ------
@@ -270,7 +271,7 @@ class _Run:
         truths = [one.target.numpy() for one in (*held, *self.curriculum.train)]
         learned = yield from learn(pairs, truths, self.recipe)
         for text in learned.said:
-            yield Notice(f"Masks will be cleaned of what was always wrong: {text}")
+            yield CleaningLearned(text)
         note = "; ".join([segmenter.lineage.note, *learned.said])
         return replace(
             segmenter,

@@ -16,10 +16,11 @@ from napari_medseg.correction.record import Box, Correction
 from napari_medseg.correction.tracker import whole
 from napari_medseg.errors import MedsegError
 from napari_medseg.inference.config import PredictConfig
-from napari_medseg.inference.events import LookAt
+from napari_medseg.inference.events import LookAt, Prediction
+from napari_medseg.models.card import ModelCard
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.volume import Mask, Volume
-from napari_medseg.widgets import layers
+from napari_medseg.widgets import layers, probability
 from napari_medseg.widgets.notices import tell_error, warn
 from napari_medseg.widgets.runs import LearnRun, PredictRun
 from napari_medseg.widgets.strokes import Strokes
@@ -33,6 +34,7 @@ VOLUMES_MS = 500
 POLL_MS = 400
 CLOSE_GRACE_S = 1.0
 MARK_KEY = "C"  # napari's own C acts on image layers only
+DEFAULT = PredictConfig()
 LAYER_EVENTS = ("mode", "brush_size", "selected_label", "n_edit_dimensions")
 
 
@@ -89,7 +91,7 @@ class Desk(QObject):
         self.saved_at: datetime | None = None
         self._strokes: Strokes | None = None
         self._aside: weakref.WeakKeyDictionary[Image, Labels] = weakref.WeakKeyDictionary()
-        self.prediction = PredictRun(self, self.stroke_is_on, workbench.receive)
+        self.prediction = PredictRun(self, self.stroke_is_on, workbench.receive, self._on_predicted)
         self.learning = LearnRun(self)
         self._refresh_soon = _once(self, REFRESH_MS, self._refresh)
         self._volumes_soon = _once(self, VOLUMES_MS, self.volumes_due.emit)
@@ -99,6 +101,7 @@ class Desk(QObject):
         self._watchman.timeout.connect(self._look_after)
         self._watchman.start()
         self._unsaved = self.closed = False
+        self._asked: tuple[Case | None, ModelCard | None] = (None, None)
         self._listen()
         viewer.dims.events.point.connect(self._on_slice)
         viewer.dims.events.order.connect(self._on_slice)
@@ -268,7 +271,7 @@ class Desk(QObject):
         """The image layers that are scans of their own: one for all channels of a file."""
         images = [one for one in self.viewer.layers if isinstance(one, Image)]
         known = {one: layers.origin_of(one) for one in images}
-        return [one for one, origin in known.items() if origin is None or origin.channel == 0]
+        return [one for one, origin in known.items() if origin is None or origin.is_scan]
 
     def _open_first(self) -> None:
         """Open the scan that came from a file, so that earlier corrections of it are back."""
@@ -333,10 +336,22 @@ class Desk(QObject):
 
     # -- long work ----------------------------------------------------------------------------
 
-    def predict(self, device: str) -> None:
+    def predict(self, device: str, options: PredictConfig = DEFAULT) -> None:
         """Start a prediction of the open case; its mask appears piece by piece."""
-        config = PredictConfig(device=device, slice_zyx=self._own_slice())
+        config = replace(options, device=device, slice_zyx=self._own_slice())
+        self._asked = self.case, self.workbench.segmenter
         self.prediction.start(self.workbench.predict(config))
+
+    def _on_predicted(self, result: Prediction) -> None:
+        """Show the probabilities, where they were kept, in place of earlier ones."""
+        case, card = self._asked
+        if case is None or card is None or case is not self.case:
+            return
+        probability.remove(self.viewer, case)
+        if result.softmax is not None:
+            labels = card.recipe.labels
+            probability.show(self.viewer, case, labels, result.softmax, self.image)
+            self.select_labels()
 
     def _own_slice(self) -> tuple[int, int] | None:
         """The viewed slice on the scan's own grid."""

@@ -65,6 +65,8 @@ class Origin:
         The structures of a mask.
     header
         What the file's format needs to write a mask back the same way.
+    derived
+        Whether it was computed from a scan: nobody wants it segmented.
     """
 
     turn: Reorientation
@@ -72,6 +74,12 @@ class Origin:
     channel: int = 0
     names: tuple[Label, ...] = ()
     header: Any = field(default_factory=dict, repr=False)
+    derived: bool = False
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether the layer stands for a scan in a list; of several channels the first does."""
+        return self.channel == 0 and not self.derived
 
 
 def show(viewer: ViewerModel, what: Volume | Mask | Case, name: str = "") -> list[Layer]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_medseg.inference.events import BoxDone
+from napari_medseg.inference.events import BoxDone, Prediction
 from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.training.events import Dice, StepDone, Validated
 from napari_medseg.widgets.notices import tell_error
@@ -90,19 +91,31 @@ class Run(QObject):
 
 
 class PredictRun(Run):
-    """A running prediction; each finished piece of the mask goes to `receive`."""
+    """A running prediction; finished pieces of the mask go to `receive`, the end to `end`.
+
+    `result` keeps no probabilities: they are as large as many masks, and `end` had them.
+    """
 
     def __init__(
-        self, parent: QObject, hold: Callable[[], bool], receive: Callable[[BoxDone], None]
+        self,
+        parent: QObject,
+        hold: Callable[[], bool],
+        receive: Callable[[BoxDone], None],
+        end: Callable[[Prediction], None],
     ) -> None:
         super().__init__(parent, hold)
         self._receive = receive
+        self._end = end
 
     def take(self, event: object) -> None:
         if isinstance(event, BoxDone):
             self._receive(event)
         else:
             super().take(event)
+
+    def _on_returned(self, result: Prediction) -> None:
+        self._end(result)
+        super()._on_returned(replace(result, softmax=None))
 
 
 class LearnRun(Run):

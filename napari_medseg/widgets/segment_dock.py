@@ -11,10 +11,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
 
+from napari_medseg.inference.clean import words
 from napari_medseg.models.card import ModelCard
 from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import PLUGIN, desk_of, show_dock, watch_window
 from napari_medseg.widgets.notices import tell
+from napari_medseg.widgets.predict_options import PredictOptions
 from napari_medseg.widgets.saving import save_mask
 from napari_medseg.widgets.scores import distinct
 
@@ -52,7 +54,8 @@ class SegmentDock(style.Column):
             self.devices.addItem(text, key)
         self.add(style.heading("Scan"), self.scans, self.no_scan, self.sample)
         self.add(style.heading("Model"), style.row(self.models, self.load, stretch=(1,)))
-        self.add(self.facts, style.heading("Compute on"), self.devices)
+        self.options = PredictOptions()
+        self.add(self.facts, style.heading("Compute on"), self.devices, self.options.box)
 
     def _build_run(self) -> None:
         self.run = style.button("Segment")
@@ -125,6 +128,7 @@ class SegmentDock(style.Column):
             if chosen.version in versions:
                 self.models.setCurrentIndex(versions.index(chosen.version))
         style.say(self.facts, facts(chosen) if chosen else "No model yet: load a model file.")
+        self.options.fit(chosen)
         self._show_run()
 
     def _adopt_chosen(self) -> None:
@@ -155,7 +159,7 @@ class SegmentDock(style.Column):
         elif self._reason():
             tell(self._reason())
         elif self.desk.try_to(self.desk.open_scan, self.scans.currentData()):
-            self.desk.try_to(self.desk.predict, self.devices.currentData())
+            self.desk.try_to(self.desk.predict, self.devices.currentData(), self.options.value())
 
     def _reason(self) -> str:
         """Why it cannot run yet."""
@@ -210,6 +214,8 @@ def facts(card: ModelCard) -> str:
     if card.lineage.cases:
         verb = "Fine-tuned" if card.lineage.how == "finetune" else "Trained"
         lines.append(f"{verb} on {card.lineage.cases} case{'s'[: card.lineage.cases != 1]}")
+    if card.recipe.clean:
+        lines.append("Cleans: " + "; ".join(words(card.recipe.clean[:3], card.recipe.labels)))
     scores = {k: v for k, v in card.lineage.scores.items() if not math.isnan(v)}
     if scores:
         lines.append("Dice: " + ", ".join(f"{k} {v:.2f}" for k, v in list(scores.items())[:6]))

@@ -79,3 +79,15 @@ def test_what_a_model_learned_to_clean_is_told_and_can_be_left(
     left = json.loads(medseg(*words, "--no-clean").out)
     assert left["labels"]["organ"]["voxels"] == 512
     assert left["clean"] == []
+
+
+def test_mirroring_a_model_that_never_learned_it_is_told(
+    medseg, scan: Path, tmp_path: Path
+) -> None:
+    words = ["segment", scan, tmp_path / "m.nii.gz", "--mirror", "--model"]
+    assert (
+        "not trained to be mirrored"
+        in medseg(*words, save_model(tmp_path / "a.safetensors", 1)).err
+    )
+    turned = save_model(tmp_path / "b.safetensors", 1, replace(RECIPE, mirror_axes=(2,)))
+    assert "mirrored" not in medseg(*words, turned).err

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from napari_medseg.inference.clean import clean, words
-from napari_medseg.jobs import Notice, finish
+from napari_medseg.jobs import finish
 from napari_medseg.models import checkpoint
 from napari_medseg.preprocess.recipe import CleanRule, Recipe
 from napari_medseg.training.cleaning import Learned, Pair, learn
 from napari_medseg.training.config import TrainConfig
 from napari_medseg.training.dataset import find_cases
+from napari_medseg.training.events import CleaningLearned
 from napari_medseg.training.session import train
 from napari_medseg.volume import Geometry, Label, Mask
 
@@ -151,7 +152,7 @@ def test_a_training_keeps_what_it_learned_to_clean(
     cases = find_cases(write_dataset(6))
     segmenter = finish(train(cases, config), events.append)
     assert CleanRule(2, keep_largest=True) in segmenter.recipe.clean
-    assert any("largest piece only" in e.text for e in events if isinstance(e, Notice))
+    assert any("largest piece only" in e.text for e in events if isinstance(e, CleaningLearned))
     card = checkpoint.save(segmenter, tmp_path / "model.safetensors")
     assert card.recipe.clean == segmenter.recipe.clean
     without = finish(train(cases, replace(config, learn_cleaning=False)))
