@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -152,6 +152,7 @@ def _segment_series(
 
     check_outputs((out,), io.WRITABLE)
     n, paths = volume.n_channels, [one.path for one in cards]
+    config = replace(config, scans=n)
     if config.keep_softmax:
         raise InputError(f"probabilities are kept of one frame; choose it: --frame 0 to {n - 1}")
     report.warn(volume.name, f"its {n} volumes are segmented one by one; choose one with --frame")
@@ -233,8 +234,6 @@ def _labels(mask: Mask, card: ModelCard) -> dict[str, dict[str, Any]]:
 
 
 def _probabilities(volume: Volume, card: ModelCard, softmax: Any) -> Volume:
-    from dataclasses import replace
-
     import numpy as np
 
     names = ("background", *(label.name for label in card.recipe.labels))

@@ -53,6 +53,8 @@ class PredictConfig:
         shown first, as a preview and then final. None: in the order that takes least memory.
     clean
         Whether the finished mask is cleaned by the rules that the model learned.
+    scans
+        How many scans of this size are to be predicted: whether measuring the engine pays.
     memory_gb
         What the blended tiles may take; None: half of what is free.
     """
@@ -65,6 +67,7 @@ class PredictConfig:
     keep_softmax: bool = False
     slice_zyx: tuple[int, int] | None = None
     clean: bool = True
+    scans: Annotated[int, {"min": 1}] = 1
     memory_gb: Annotated[float | None, {"min": 0.01}] = None
 
     def __post_init__(self) -> None:

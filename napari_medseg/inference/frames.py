@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_medseg.inference.config import PredictConfig
@@ -48,6 +48,7 @@ def predict_frames(
     volume: Volume, segmenter: Segmenter, config: PredictConfig = DEFAULT, first: int = 0
 ) -> Job[Series]:
     """The masks of a series (T, Z, Y, X) whose channels are frames; as `frame_by_frame`."""
+    config = replace(config, scans=volume.n_channels)
     return frame_by_frame(volume, lambda frame: predict(frame, segmenter, config), first)
 
 
@@ -55,6 +56,7 @@ def predict_frames_with(
     volume: Volume, model_path: Path, config: PredictConfig = DEFAULT, first: int = 0
 ) -> Job[Series]:
     """As `predict_frames`, with a checkpoint that stays loaded between calls."""
+    config = replace(config, scans=volume.n_channels)
     return frame_by_frame(volume, lambda frame: predict_with(frame, model_path, config), first)
 
 

@@ -68,7 +68,8 @@ class Passes:
         """A Progress after each tile, a BoxDone for each part; may be sent where the user looks."""
         tile, config = self._way.tile, self._config
         full = self._full
-        engine = self._runner.choose(config, self._sample(), full.n_tiles() * math.prod(tile))
+        voxels = config.scans * full.n_tiles() * math.prod(tile)
+        engine = self._runner.choose(config, self._sample(), voxels)
         forward = self._runner.forward(engine, tile, config.mirror)
         sweep, mode, scouted = full, "full", 0
         if config.mode is not Mode.FULL and not config.keep_softmax:
