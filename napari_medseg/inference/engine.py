@@ -117,4 +117,5 @@ def _traced(network: nn.Module, example: torch.Tensor) -> torch.jit.ScriptModule
     with warnings.catch_warnings():  # deprecated, but what OpenVINO reads without its converter;
         warnings.simplefilter("ignore")  # and the shapes that it warns of are fixed here
         traced: torch.jit.ScriptModule = trace(network, example, check_trace=False)
-        return torch.jit.freeze(traced)
+        frozen: torch.jit.ScriptModule = torch.jit.freeze(traced)
+        return frozen

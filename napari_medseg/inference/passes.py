@@ -59,6 +59,7 @@ class Passes:
         self._runner: Runner = runner_of(segmenter, way.device)
         self._view = View.of(prepared.turn, config.slice_zyx)
         self._look: View | None = None
+        self._shape: Extent = prepared.geometry.shape
         n_outputs = segmenter.recipe.n_outputs
         self._full = Sweep.plan(
             prepared, way.tile, config.overlap, self._view, n_outputs, budget_bytes(config)
@@ -108,11 +109,11 @@ class Passes:
         """The sweep over what is worth it, how that was found, and the tiles it took to find it."""
         always = self._config.mode is Mode.REGIONS
         n_full = self._full.n_tiles()
-        cost = scout_tiles(self._prepared, self._recipe, self._way.tile)
+        cost = scout_tiles(self._shape, self._recipe, self._way.tile)
         if self._recipe.scout > 1 and (always or n_full >= SCOUT_PAYS * cost):
             done = 0
             forward = self._runner.forward(engine, self._way.tile)
-            coarse = scout(self._prepared, self._recipe, self._way.tile, forward)
+            coarse = scout(self._prepared.tensor, self._recipe, self._way.tile, forward)
             while True:
                 try:
                     next(coarse)
@@ -124,14 +125,16 @@ class Passes:
             yield from self._previewed(seen)
             found = self._narrowed(seen.found, always)
             return (found or self._full), ("regions" if found else "full"), cost
-        patient = body(self._prepared, self._recipe)
+        patient = body(
+            self._prepared.tensor, self._recipe, self._prepared.geometry.spacing_mm
+        )
         found = None if patient is None else self._narrowed(patient, False)
         return (found or self._full), ("body" if found else "full"), 0
 
     def _narrowed(self, found: Bools, always: bool) -> Sweep | None:
         """The sweep over these places; None where the whole costs little more, or takes less."""
         tile, overlap = self._way.tile, self._config.overlap
-        boxes = worth_looking(found, self._prepared, tile, overlap, always)
+        boxes = worth_looking(found, self._shape, tile, overlap, always)
         if boxes is None:
             return None
         parts = [self._part(box) for box in boxes]

@@ -147,10 +147,10 @@ def prepare_mask(mask: Mask, prepared: Prepared, recipe: Recipe) -> torch.Tensor
         turned = turned[prepared.box]
     if recipe.grid is Grid.CORNER:
         return nearest_at_corner_grid(turned, prepared.turn.target, prepared.geometry)
-    return _voted(turned, prepared.geometry.shape)
+    return voted(turned, prepared.geometry.shape)
 
 
-def _voted(outputs: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+def voted(outputs: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
     """Each new voxel takes the output that most of the known old ones in it have.
 
     255 only where none is known: a slice that a person corrected survives on thicker slices.
@@ -209,12 +209,10 @@ def resized(geometry: Geometry, shape: tuple[int, int, int]) -> Geometry:
     return Geometry(shape, geometry.affine @ to_old)
 
 
-def coarser(prepared: Prepared, factor: float) -> Prepared:
-    """The same scan in voxels that are `factor` times larger; an axis of one slice keeps it."""
-    shape = tuple(max(1, round(n / factor)) for n in prepared.geometry.shape)
-    grid = resized(prepared.geometry, shape)  # type: ignore[arg-type]
-    channels = [resampled(one.numpy(), grid.shape) for one in prepared.tensor]
-    return Prepared(torch.stack(channels), prepared.turn, grid)
+def coarser(tensor: torch.Tensor, factor: float) -> torch.Tensor:
+    """A prepared scan (C, Z, Y, X) in voxels that are `factor` times larger, float32."""
+    z, y, x = (max(1, round(n / factor)) for n in tensor.shape[1:])
+    return torch.stack([resampled(one.float().numpy(), (z, y, x)) for one in tensor])
 
 
 def resampled(image: Floats, shape: tuple[int, int, int]) -> torch.Tensor:

@@ -86,6 +86,9 @@ class TrainConfig:
         Strength; 0 shows the cases as they are, 1 is nnU-Net's.
     foreground
         Share of the patches that are centred on a labelled voxel.
+    scout
+        How many times coarser some of the patches are, so that a prediction can look at the whole
+        before the parts; 0: 2 where scans are much larger than a patch, else 1; 1: none.
     validations
         How often the held-back cases are scored in the run.
     validation_fraction
@@ -129,6 +132,7 @@ class TrainConfig:
     mirror_axes: tuple[int, ...] = ()
     augmentation: Annotated[float, {"min": 0.0, "max": 3.0}] = 1.0
     foreground: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.5
+    scout: Annotated[float, {"min": 0.0, "max": 8.0}] = 0.0
     optimiser: Optimiser = Optimiser.ADAMW
     learning_rate: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.0
     weight_decay: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.01

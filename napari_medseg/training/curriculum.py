@@ -24,6 +24,7 @@ from napari_medseg.training.plan import (
     plan,
 )
 from napari_medseg.training.sampling import Lesson, lesson
+from napari_medseg.training.scouting import coarse_lesson
 from napari_medseg.volume import Reorientation
 from napari_medseg.volume.volume import COLOURS
 
@@ -38,6 +39,7 @@ class Curriculum:
     plan: Plan
     train: tuple[Lesson, ...]
     validation: tuple[Lesson, ...]
+    coarse: tuple[Lesson, ...] = ()
 
 
 def prepare_cases(cases: Cases, config: TrainConfig, device: torch.device) -> Job[Curriculum]:
@@ -61,8 +63,9 @@ def prepare_cases(cases: Cases, config: TrainConfig, device: torch.device) -> Jo
     for number, case in enumerate(every):
         yield Progress(number, len(every), f"Preparing {case.name}")
         lessons.append(_lesson(case, chosen.recipe, dtype))
-    n = len(parts.train)
-    return Curriculum(chosen, tuple(lessons[:n]), tuple(lessons[n:]))
+    n, factor = len(parts.train), chosen.recipe.scout
+    coarse = [coarse_lesson(one, factor) for one in lessons[:n]] if factor > 1 else []
+    return Curriculum(chosen, tuple(lessons[:n]), tuple(lessons[n:]), tuple(coarse))
 
 
 def _fingerprint(cases: Cases, parts: Split, orientation: str) -> Job[Fingerprint]:

@@ -236,7 +236,7 @@ def _outcome(
         parent.name,
         parent.network,
         best.weights,
-        parent.recipe,
+        replace(parent.recipe, scout=1.0),  # what it learned now was never looked for coarsely
         Lineage(
             parent=checkpoint.weights_hash(parent.weights)[:12],
             created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -24,6 +24,7 @@ THICK = 3.0  # axes this much coarser than the finest take a low percentile of t
 BYTES = 90  # per voxel and finest feature map: what a step keeps for its way back, measured
 PATCH_CPU = 80**3  # voxels; a larger patch makes a step on a processor take tens of seconds
 PATCH_GPU = 128**3
+SCOUT, SCOUT_PAYS = 2.0, 12  # voxels so much larger, where a scan holds so many patches
 ROOM = 0.4  # of the free memory: the rest is for the cases and for others
 
 
@@ -95,8 +96,15 @@ def plan(found: Fingerprint, config: TrainConfig, free_bytes: float, gpu: bool =
         mirror_axes=_mirror_axes(config, flat),
         orientation=orientation_of(config),
         neighbours=config.neighbours,
+        scout=1.0 if flat else config.scout or _scout(shape, patch),
     )
     return Plan(recipe, network, config.batch or _batch(patch, width, free_bytes, gpu))
+
+
+def _scout(shape: Extent, patch: Extent) -> float:
+    """How many times coarser the network learns to look at the whole; 1 where a scan is small."""
+    whole = math.prod(max(1.0, n / size) for n, size in zip(shape, patch, strict=True))
+    return SCOUT if whole >= SCOUT_PAYS else 1.0
 
 
 def orientation_of(config: TrainConfig) -> str:

@@ -12,6 +12,7 @@ import torch
 from napari_medseg.training.augment import augmentation, margin_of, seeded
 from napari_medseg.training.config import IGNORE
 
+COARSE_SHARE = 0.2  # of the patches, where the network also learns to look at the whole
 MOST_PLACES = 20_000  # voxels kept of each label: more find nothing new
 
 
@@ -59,6 +60,8 @@ class Sampler:
         (Z, Y, X); Z is 1 for a 2-D network.
     foreground
         Share of the patches that are centred on a labelled voxel, each label as often.
+    coarse
+        The same cases in larger voxels; a fifth of the patches is cut from them.
     """
 
     lessons: Sequence[Lesson]
@@ -69,6 +72,7 @@ class Sampler:
     foreground: float = 0.5
     seed: int = 0
     flat: bool = False
+    coarse: Sequence[Lesson] = ()
 
     def __call__(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (B, C, Z, Y, X) and targets (B, Z, Y, X); without Z for a 2-D network."""
@@ -79,7 +83,8 @@ class Sampler:
     def _patch(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The n-th patch of the run."""
         rng = np.random.default_rng((self.seed, number))
-        chosen = self._lesson(number)
+        due = int((number + 1) * COARSE_SHARE) > int(number * COARSE_SHARE)
+        chosen = _in_turn(self.coarse if due and self.coarse else self.lessons, number, self.seed)
         centre = self._centre(chosen, number, rng)
         image, target = cut(chosen, centre, margin_of(self.patch, self.strength))
         patch: tuple[int, ...] = self.patch
@@ -89,12 +94,6 @@ class Sampler:
         with seeded(int(rng.integers(2**31))):
             changed = change(image=image, segmentation=target[None].to(torch.int16))
         return changed["image"], changed["segmentation"][0].to(torch.uint8)
-
-    def _lesson(self, number: int) -> Lesson:
-        """Each case once in an epoch, in a new order."""
-        epoch, place = divmod(number, len(self.lessons))
-        order = np.random.default_rng((self.seed, 1, epoch)).permutation(len(self.lessons))
-        return self.lessons[int(order[place])]
 
     def _centre(self, chosen: Lesson, number: int, rng: np.random.Generator) -> tuple[int, ...]:
         """A labelled voxel or any, such that the patch stays inside the scan where it fits."""
@@ -109,6 +108,13 @@ class Sampler:
             int(np.clip(at, size // 2, n - size + size // 2)) if n > size else n // 2
             for at, n, size in zip(wanted, shape, self.patch, strict=True)
         )
+
+
+def _in_turn(lessons: Sequence[Lesson], number: int, seed: int) -> Lesson:
+    """Each case once in an epoch, in a new order."""
+    epoch, place = divmod(number, len(lessons))
+    order = np.random.default_rng((seed, 1, epoch)).permutation(len(lessons))
+    return lessons[int(order[place])]
 
 
 def cut(

@@ -27,6 +27,7 @@ from napari_medseg.training.events import CleaningLearned, StepDone, Validated
 from napari_medseg.training.loss import segmentation_loss
 from napari_medseg.training.runstate import RunFolder, settings_of
 from napari_medseg.training.sampling import Sampler
+from napari_medseg.training.scouting import checked
 from napari_medseg.training.student import Student, decayed
 from napari_medseg.training.validate import Exam, examine, scores, segmented
 
@@ -111,7 +112,7 @@ class _Run:
             yield Notice(f"Stopped early: no better Dice in {self.best.since} validations")
         elif not self.best.weights:
             yield from self._validate()
-        segmenter = yield from self._with_cleaning(self._segmenter())
+        segmenter = yield from self._with_cleaning((yield from self._scouted(self._segmenter())))
         self.folder.finish()
         return segmenter
 
@@ -231,6 +232,7 @@ class _Run:
             self.config.foreground,
             self.config.seed,
             chosen.network.dims == 2,
+            self.curriculum.coarse,
         )
 
     def _about(self) -> dict[str, Any]:
@@ -256,6 +258,17 @@ class _Run:
         chosen = self.curriculum.plan
         return Segmenter(self.config.name, chosen.network, self.best.weights, self.recipe, lineage)
 
+    def _scouted(self, segmenter: Segmenter) -> Job[Segmenter]:
+        """The segmenter that looks at the whole first only if that misses nothing."""
+        if segmenter.recipe.scout <= 1:
+            return segmenter
+        network, half = network_of(segmenter, self.device), self.config.precision
+        held = self.curriculum.validation
+        recipe = yield from checked(
+            network, held, segmenter.recipe, self.device, half is not Precision.FULL
+        )
+        return replace(segmenter, recipe=recipe)
+
     def _with_cleaning(self, segmenter: Segmenter) -> Job[Segmenter]:
         """The segmenter with the rules that clean its masks, learned from the held-back cases."""
         held = self.curriculum.validation
@@ -275,6 +288,6 @@ class _Run:
         note = "; ".join([segmenter.lineage.note, *learned.said])
         return replace(
             segmenter,
-            recipe=replace(self.recipe, clean=learned.rules),
+            recipe=replace(segmenter.recipe, clean=learned.rules),
             lineage=replace(segmenter.lineage, note=note),
         )

@@ -1,0 +1,99 @@
+"""A model learns to look at the whole before the parts, and may do so only if it misses nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from napari_medseg.jobs import Notice, finish
+from napari_medseg.preprocess.recipe import Recipe
+from napari_medseg.training.config import TrainConfig
+from napari_medseg.training.plan import Fingerprint, plan
+from napari_medseg.training.sampling import COARSE_SHARE, Lesson, Sampler, lesson
+from napari_medseg.training.scouting import checked, coarse_lesson
+from napari_medseg.volume import Label
+
+CPU = torch.device("cpu")
+RECIPE = Recipe((Label(1, "cube"),), patch=(16, 16, 16), scout=2.0)
+
+
+def cubes(*places: int, size: int = 6) -> Lesson:
+    """Bright cubes in the dark along the diagonal, and their target."""
+    target = torch.zeros(64, 64, 64, dtype=torch.uint8)
+    for place in places:
+        inside = slice(place, place + size)
+        target[inside, inside, inside] = 1
+    return lesson("cubes", target[None].float(), target)
+
+
+class Bright(nn.Module):
+    """Finds what is brighter than its threshold."""
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__()
+        self.threshold = threshold
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        score = 40 * (batch - self.threshold)
+        return torch.cat([-score, score], 1)
+
+
+def test_a_coarse_look_that_finds_all_labels_is_kept() -> None:
+    recipe = finish(checked(Bright(0.5), [cubes(4, 40)], RECIPE, CPU, half=False))
+    assert recipe.scout == 2.0
+
+
+def test_a_coarse_look_that_misses_a_label_is_given_up_and_says_so() -> None:
+    said: list[object] = []
+    one = cubes(4, size=6)
+    speck = replace(one, target=one.target.clone())
+    speck.target[50:54, 50:54, 50:54] = 1  # nothing in the image shows it
+    recipe = finish(checked(Bright(0.5), [speck], RECIPE, CPU, half=False), said.append)
+    assert recipe == replace(RECIPE, scout=1.0)
+    assert any(isinstance(one, Notice) and "coarse look misses" in one.text for one in said)
+
+
+def test_what_no_case_proves_is_not_used() -> None:
+    assert finish(checked(Bright(0.5), [], RECIPE, CPU, half=False)).scout == 1.0
+
+
+def test_a_coarse_lesson_shows_the_same_things_in_larger_voxels() -> None:
+    coarse = coarse_lesson(cubes(8, size=8), 2.0)
+    assert coarse.image.shape == (1, 32, 32, 32)
+    wanted = np.zeros((32, 32, 32), np.uint8)
+    wanted[4:8, 4:8, 4:8] = 1
+    np.testing.assert_array_equal(coarse.target.numpy(), wanted)
+
+
+@pytest.mark.parametrize("n_lessons", [1, 3, 5])
+def test_a_fixed_share_of_the_patches_is_coarse(n_lessons: int) -> None:
+    fine = [cubes(4) for _ in range(n_lessons)]
+    coarse = [replace(one, image=one.image + 100) for one in fine]
+    sampler = Sampler(fine, (8, 8, 8), 10, strength=0.0, coarse=coarse)
+    images = torch.cat([sampler(step)[0] for step in range(3)])
+    share = float((images.amax((1, 2, 3, 4)) > 50).float().mean())
+    assert share == pytest.approx(COARSE_SHARE)
+
+
+def found(shape: tuple[int, int, int]) -> Fingerprint:
+    return Fingerprint((shape,), ((1.0, 1.0, 1.0),), ("MRI",), (Label(1, "one"),))
+
+
+@pytest.mark.parametrize(
+    ("shape", "asked", "factor"),
+    [
+        ((48, 48, 48), 0.0, 1.0),
+        ((160, 160, 160), 0.0, 2.0),
+        ((160, 160, 160), 1.0, 1.0),
+        ((48, 48, 48), 3.0, 3.0),
+    ],
+)
+def test_it_is_learned_where_scans_are_much_larger_than_a_patch(
+    shape: tuple[int, int, int], asked: float, factor: float
+) -> None:
+    config = TrainConfig(patch=(48, 48, 48), scout=asked)
+    assert plan(found(shape), config, 8e9).recipe.scout == factor
