@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 from napari_medseg.errors import ModelError, WriteError
@@ -24,6 +23,7 @@ def export_model(segmenter: Segmenter, target: Path) -> str:
     WriteError
         The folder does not take it.
     """
+    from napari_medseg.models import nnunet_write
     from napari_medseg.models.export_graph import onnx_bytes, torchscript_bytes
 
     ending = target.suffix.lower()
@@ -40,5 +40,5 @@ def export_model(segmenter: Segmenter, target: Path) -> str:
         )
     if target.is_file():
         raise WriteError("an nnU-Net export must be a folder, this is a file", target.name)
-    importlib.import_module("napari_medseg.models.nnunet_write").write(segmenter, target)
+    nnunet_write.write(segmenter, target)
     return "nnU-Net"

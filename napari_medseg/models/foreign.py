@@ -16,13 +16,13 @@ from pathlib import Path
 
 from napari_medseg.errors import ModelError
 from napari_medseg.jobs import Job, Notice, Progress
-from napari_medseg.models import checkpoint, monai_bundle, onnx_import
+from napari_medseg.models import checkpoint, monai_bundle, nnunet, onnx_import
 from napari_medseg.models.card import ModelCard
 from napari_medseg.models.import_options import ImportOptions
 from napari_medseg.models.segmenter import Segmenter
 
 DEFAULT = ImportOptions()
-NNUNET = ("plans.json", "dataset.json", "nnUNetPlans.json")
+NNUNET = ("plans.json", "dataset.json")
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z")
 PICKLES = (".pt", ".pth", ".ts", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib", ".npz", ".h5")
 
@@ -81,13 +81,15 @@ def _read(source: Path, options: ImportOptions) -> Segmenter:
 def _read_folder(folder: Path, options: ImportOptions) -> Segmenter:
     if monai_bundle.is_bundle(folder):
         return monai_bundle.read(folder)
-    if any((folder / name).is_file() for name in NNUNET):
-        from napari_medseg.models import nnunet
-
+    if _is_nnunet(folder) or any(_is_nnunet(one) for one in folder.glob("*__*__*")):
         return nnunet.read(folder, options.configuration, options.folds, options.checkpoint)
     raise ModelError(
         "a folder must hold plans.json (nnU-Net) or configs/ (MONAI), this one holds neither"
     )
+
+
+def _is_nnunet(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in NNUNET)
 
 
 @contextmanager
@@ -96,7 +98,8 @@ def _readable(source: Path) -> Iterator[None]:
     try:
         yield
     except ModelError as error:
-        raise ModelError(error.message, error.name or source.name) from error
+        error.name = error.name or source.name
+        raise
     except OSError as error:
         raise ModelError(
             f"a model must be readable, {error.strerror}; choose another", source.name

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_medseg.errors import ModelError
 from napari_medseg.preprocess.recipe import Normalise
 
-Triple = tuple[float, float, float]
+
+class UntoldError(ModelError):
+    """A model can be imported once somebody says more of it."""
 
 
 @dataclass(frozen=True)

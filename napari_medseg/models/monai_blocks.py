@@ -33,9 +33,8 @@ class FixedBatchNorm(nn.Module):
         self.running_var = nn.Parameter(torch.ones(features), requires_grad=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
-        )
+        mean, variance = self.running_mean.detach(), self.running_var.detach()
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, self.eps)
 
 
 class Blocks:

@@ -9,7 +9,7 @@ import torch
 
 from napari_medseg.errors import ModelError
 from napari_medseg.models.card import KEY, Lineage, recipe_of_text
-from napari_medseg.models.import_options import ImportOptions
+from napari_medseg.models.import_options import ImportOptions, UntoldError
 from napari_medseg.models.onnx_graph import (
     MOST_BYTES,
     TENSOR,
@@ -42,7 +42,8 @@ def read(path: Path, options: ImportOptions) -> Segmenter:
         graph = looked_through(data)
         recipe = _recipe(graph, options)
     except ModelError as error:
-        raise ModelError(error.message, path.name) from error
+        error.name = path.name
+        raise
     tensor = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     lineage = Lineage(how="import", config={"from": "ONNX"})
     return Segmenter(path.stem[:80], network_config(graph.dims), {TENSOR: tensor}, recipe, lineage)
@@ -75,7 +76,7 @@ def _told(graph: Graph, options: ImportOptions) -> Recipe:
     }
     if any(missing.values()):
         names = ", ".join(name for name, lacks in missing.items() if lacks)
-        raise ModelError(f"this ONNX file does not say how it was trained; also give {names}")
+        raise UntoldError(f"this ONNX file does not say how it was trained; also give {names}")
     z, y, x = (1,) * (3 - len(patch)) + tuple(patch)
     more: dict[str, Any] = {"window": options.window} if options.window else {}
     if options.spacing_mm:

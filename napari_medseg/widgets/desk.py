@@ -20,7 +20,8 @@ from napari_medseg.inference.events import LookAt, Prediction
 from napari_medseg.models.card import ModelCard
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.volume import Mask, Volume
-from napari_medseg.widgets import layers, probability
+from napari_medseg.widgets import layers, probability, series
+from napari_medseg.widgets.model_import import ImportRun
 from napari_medseg.widgets.notices import tell_error, warn
 from napari_medseg.widgets.runs import LearnRun, PredictRun
 from napari_medseg.widgets.strokes import Strokes
@@ -90,9 +91,11 @@ class Desk(QObject):
         self.hidden: frozenset[int] = frozenset()
         self.saved_at: datetime | None = None
         self._strokes: Strokes | None = None
+        self._frame: int | None = None  # of a series, the one that is open
         self._aside: weakref.WeakKeyDictionary[Image, Labels] = weakref.WeakKeyDictionary()
         self.prediction = PredictRun(self, self.stroke_is_on, workbench.receive, self._on_predicted)
         self.learning = LearnRun(self)
+        self.importing = ImportRun(self)
         self._refresh_soon = _once(self, REFRESH_MS, self._refresh)
         self._volumes_soon = _once(self, VOLUMES_MS, self.volumes_due.emit)
         self._open_soon = _once(self, 0, self._open_first)
@@ -136,9 +139,14 @@ class Desk(QObject):
 
     def open_scan(self, image: Image) -> Case:
         """Make the scan of an Image layer the case, with a Labels layer to paint on."""
-        if self.case is not None and self.image is image:
+        card = self.workbench.segmenter
+        image, frame = series.to_open(self.viewer, image, len(card.recipe.channels) if card else 0)
+        if self.case is not None and self.image is image and self._frame == frame:
             return self.case
-        volume = layers.volume_of(image)
+        volume = series.opened(image, frame)
+        if series.of_one_file(self.image, image) and self.labels and not self.labels.data.any():
+            self.viewer.layers.remove(self.labels)  # an empty mask of another frame is of no use
+        self._frame = frame
         return self.open_volume(volume, image)
 
     def open_volume(self, volume: Volume, image: Image | None = None) -> Case:
@@ -269,9 +277,7 @@ class Desk(QObject):
 
     def scans(self) -> list[Image]:
         """The image layers that are scans of their own: one for all channels of a file."""
-        images = [one for one in self.viewer.layers if isinstance(one, Image)]
-        known = {one: layers.origin_of(one) for one in images}
-        return [one for one, origin in known.items() if origin is None or origin.is_scan]
+        return series.scans(self.viewer, self.image)
 
     def _open_first(self) -> None:
         """Open the scan that came from a file, so that earlier corrections of it are back."""
@@ -425,12 +431,13 @@ class Desk(QObject):
             return
         self.closed = True
         self._let_go()
-        for run in (self.prediction, self.learning):
+        for run in (self.prediction, self.learning, self.importing):
             if run.worker is not None:
                 run.worker.stop()
         self.workbench.close()
         self.prediction.abandon(CLOSE_GRACE_S)
         self.learning.abandon(CLOSE_GRACE_S)
+        self.importing.abandon(CLOSE_GRACE_S)
         for timer in (self._refresh_soon, self._volumes_soon, self._open_soon, self._watchman):
             timer.stop()
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from napari import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
+from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from napari_medseg.inference.clean import words
 from napari_medseg.models.card import ModelCard
+from napari_medseg.models.import_options import UntoldError
 from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import PLUGIN, desk_of, show_dock, watch_window
+from napari_medseg.widgets.model_import import ImportRow, ask, is_foreign, load_menu
 from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.predict_options import PredictOptions
 from napari_medseg.widgets.saving import save_mask
@@ -47,13 +49,16 @@ class SegmentDock(style.Column):
         self.no_scan = style.hint("Drop a scan on the window, or use File ▸ Open File(s).")
         self.sample = style.button("Open the sample scan", "A small real scan to try it out")
         self.models = _combo("The model that finds the structures")
-        self.load = style.button("Load…", "Add a model file (.safetensors) to the list")
+        self.load = style.button("Load…", "Add a model to the list: ours, nnU-Net, MONAI or ONNX")
+        self.load.setMenu(load_menu(self, self.load_model))
+        self.arrival = ImportRow(self.desk.importing)
         self.facts = style.hint()
         self.devices = _combo("Where the model computes")
         for key, text in DEVICES.items():
             self.devices.addItem(text, key)
         self.add(style.heading("Scan"), self.scans, self.no_scan, self.sample)
         self.add(style.heading("Model"), style.row(self.models, self.load, stretch=(1,)))
+        self.add(self.arrival)
         self.options = PredictOptions()
         self.add(self.facts, style.heading("Compute on"), self.devices, self.options.box)
 
@@ -73,7 +78,9 @@ class SegmentDock(style.Column):
     def _connect(self, viewer: Viewer) -> None:
         self.scans.activated.connect(self._open_chosen)
         self.models.activated.connect(self._adopt_chosen)
-        self.load.clicked.connect(self._load_model)
+        self.desk.importing.imported.connect(self._take_model)
+        self.desk.importing.untold.connect(self._ask_more)
+        self.desk.importing.changed.connect(self._show_arrival)
         self.sample.clicked.connect(self._open_sample)
         self.run.clicked.connect(self.toggle)
         self.save.clicked.connect(lambda: save_mask(self, self.desk))
@@ -136,19 +143,27 @@ class SegmentDock(style.Column):
         if card is not None:
             self.desk.try_to(self.desk.workbench.adopt, card)
 
-    def _load_model(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(
-            self, "Load a model", "", "Models (*.safetensors);;All files (*)"
-        )
-        if chosen:
-            self.load_model(Path(chosen))
-
     def load_model(self, path: Path) -> None:
-        """Put a model file on the list and use it; a file that is none is refused in a notice."""
+        """Put a model on the list and use it; what is none is refused in a notice."""
+        if not is_foreign(path):
+            self._take_model(path)
+        elif not self.desk.importing.running:
+            self.desk.importing.bring(path, self.desk.workbench.import_model(path))
+
+    def _take_model(self, path: Path) -> None:
         card = self.desk.try_to(self.desk.workbench.add_model, path)
         if card:
             self.desk.try_to(self.desk.workbench.adopt, card)
         self._fill_models()
+
+    def _ask_more(self, refusal: UntoldError) -> None:
+        source = self.desk.importing.source
+        options = ask(self, source, refusal)
+        if options is not None:
+            self.desk.importing.bring(source, self.desk.workbench.import_model(source, options))
+
+    def _show_arrival(self) -> None:
+        self.load.setEnabled(not self.desk.importing.running)
 
     # -- run ----------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from napari_medseg.inference.events import BoxDone, Prediction
 from napari_medseg.jobs import Job
 from napari_medseg.models.card import ModelCard
 from napari_medseg.volume import Label, Mask, Volume, to_canonical
+from napari_medseg.workbench.arrivals import import_apart
 from napari_medseg.workbench.case import (
     Case,
     anonymous,
@@ -40,6 +41,7 @@ from napari_medseg.workbench.shelf import Shelf
 
 if TYPE_CHECKING:
     from napari_medseg.inference.config import PredictConfig
+    from napari_medseg.models.import_options import ImportOptions
     from napari_medseg.training.config import FineTuneConfig
     from napari_medseg.training.events import OutcomeCard
 
@@ -123,6 +125,13 @@ class Workbench:
         card = self._shelf.add(Path(path))
         self.models_changed.emit()
         return card
+
+    def import_model(self, source: Path, options: ImportOptions | None = None) -> Job[Path]:
+        """A model of another program as one of ours, made by a process of its own; then add it."""
+        from napari_medseg.models.import_options import ImportOptions as Options
+
+        shelf = self._shelf
+        return import_apart(source, options or Options(), shelf.folder, shelf.first_path)
 
     # ------------------------------------------------------------------ the case
 

@@ -117,6 +117,16 @@ class Shelf:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder / f"v{max([1, *taken]) + 1}{ENDING}"
 
+    def first_path(self, card: ModelCard) -> Path:
+        """Where a model that was imported goes: "v1" of a folder of its own."""
+        name = _safe(card.name)
+        for number in range(1, 1000):
+            folder = self.folder / (name if number == 1 else f"{name}-{number}")
+            if not any(folder.glob(f"v*{ENDING}")):
+                break
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder / f"v1{ENDING}"
+
     def root(self, card: ModelCard) -> str:
         """Version of the oldest known ancestor."""
         parents = {one.version: one.lineage.parent for one in self.cards}

@@ -1,0 +1,78 @@
+"""A model of another program comes in while the window goes on, and is used at once."""
+
+from __future__ import annotations
+
+import pytest
+from foreign_models import monai_bundle, tiny_onnx
+from qtpy.QtWidgets import QDialog
+
+from napari_medseg.models.import_options import UntoldError
+from napari_medseg.preprocess.recipe import Normalise
+from napari_medseg.widgets import model_import
+from napari_medseg.widgets.onnx_dialog import OnnxDialog
+from napari_medseg.widgets.segment_dock import SegmentDock
+
+TIMEOUT_MS = 60_000  # a child starts and imports torch
+
+
+@pytest.fixture
+def dock(viewer, desk) -> SegmentDock:
+    made = SegmentDock(viewer)
+    viewer.window.add_dock_widget(made, name="Segment")
+    return made
+
+
+def test_a_bundle_is_imported_kept_and_used(dock, desk, tmp_path, qtbot, own_data) -> None:
+    dock.load_model(monai_bundle(tmp_path / "spleen"))
+    assert not dock.load.isEnabled()
+    assert not dock.arrival.isHidden()
+    qtbot.waitUntil(lambda: dock.models.currentText() == "Spleen", timeout=TIMEOUT_MS)
+    assert dock.arrival.isHidden()
+    assert desk.workbench.segmenter.path.parts[-2:] == ("Spleen", "v1.safetensors")
+    assert desk.workbench.segmenter.path.is_relative_to(own_data)
+    assert list(own_data.rglob(".import*")) == []
+
+
+def test_what_is_no_model_is_refused_in_a_notification(dock, desk, tmp_path, qtbot, said) -> None:
+    (tmp_path / "holiday").mkdir()
+    dock.load_model(tmp_path / "holiday")
+    qtbot.waitUntil(lambda: not desk.importing.running, timeout=TIMEOUT_MS)
+    assert "holiday: a folder must hold plans.json" in said()[-1]
+    assert dock.models.currentText() == "organ"
+
+
+def test_an_onnx_file_that_says_nothing_is_asked_about(
+    dock, desk, tmp_path, qtbot, monkeypatch
+) -> None:
+    asked = []
+
+    def answer(dialog: OnnxDialog) -> int:
+        asked.append(dialog.windowTitle())
+        dialog.labels.setText("spleen")
+        dialog.patch.setText("8, 8, 8")
+        return int(QDialog.DialogCode.Accepted)
+
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(model_import.OnnxDialog, "exec", answer)
+    dock.load_model(tiny_onnx(tmp_path / "bare.onnx"))
+    qtbot.waitUntil(lambda: dock.models.currentText() == "bare", timeout=TIMEOUT_MS)
+    assert asked == ["Import bare.onnx"]
+    assert [label.name for label in desk.workbench.segmenter.recipe.labels] == ["spleen"]
+
+
+def test_the_dialog_says_what_it_cannot_read(qtbot) -> None:
+    dialog = OnnxDialog("a.onnx", "say more")
+    qtbot.addWidget(dialog)
+    dialog.patch.setText("8, 8")
+    dialog.accept()
+    assert "3 numbers" in dialog.trouble.text()
+    dialog.patch.setText("8, 8, 8")
+    dialog.accept()
+    assert dialog.result() == QDialog.DialogCode.Accepted
+    assert dialog.options().normalise is Normalise.CT_WINDOW
+
+
+def test_a_closed_dialog_leaves_the_models_as_they_were(dock, monkeypatch) -> None:
+    monkeypatch.setattr(model_import.OnnxDialog, "exec", lambda self: 0)
+    dock._ask_more(UntoldError("say more", "a.onnx"))
+    assert dock.models.currentText() == "organ"
