@@ -8,7 +8,7 @@ rule cannot change another label's score: all that it does is between its label 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from napari_medseg.correction.record import Example
 from napari_medseg.inference.clean import ROUNDING, clean_labels, filled, pieces_of, staying, words
 from napari_medseg.jobs import Job, Progress
 from napari_medseg.preprocess.recipe import CleanRule, Recipe
@@ -73,6 +74,25 @@ def learn(pairs: Sequence[Pair], truths: Sequence[Outputs], recipe: Recipe) -> J
     gains = (_gain(pairs, after, rule.value) for rule in useful)
     said = zip(words(own, recipe.labels), gains, strict=True)
     return Learned(own, tuple(f"{what} ({gain})" for what, gain in said))
+
+
+def upheld(rules: Sequence[CleanRule], examples: Iterable[Example]) -> tuple[CleanRule, ...]:
+    """The rules that no corrected scan speaks against.
+
+    A rule that would undo what a person vouched for would hide what a model learned from it.
+    """
+    left = list(rules)
+    for example in examples:
+        left = [rule for rule in left if _agrees(rule, example)]
+    return tuple(left)
+
+
+def _agrees(rule: CleanRule, example: Example) -> bool:
+    labels = example.mask.labels.copy()
+    clean_labels(labels, [rule], example.mask.geometry.voxel_ml)
+    changed = (labels != example.mask.labels) & example.confirmed
+    vouched = np.count_nonzero((example.mask.labels == rule.value) & example.confirmed)
+    return bool(np.count_nonzero(changed) <= (1 - TRUTH_KEPT) * vouched)
 
 
 @dataclass(frozen=True, eq=False)

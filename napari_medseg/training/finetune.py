@@ -16,11 +16,14 @@ from torch import nn
 from napari_medseg.correction.record import Example
 from napari_medseg.errors import TrainingError
 from napari_medseg.inference.device import choose
+from napari_medseg.inference.regrid import painted, winners
 from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.models import checkpoint
-from napari_medseg.models.build import network_of, weights_of
+from napari_medseg.models.build import mean_of, network_of, weights_of
 from napari_medseg.models.card import Lineage
 from napari_medseg.models.segmenter import Segmenter
+from napari_medseg.preprocess.recipe import CleanRule
+from napari_medseg.training.cleaning import upheld
 from napari_medseg.training.clock import Clock
 from napari_medseg.training.config import (
     IGNORE,
@@ -67,11 +70,13 @@ def fine_tune(
             yield Notice(f"The model does not know label {strange[0]}: its voxels teach nothing")
         held = hold_back(lessons_of(examples, recipe, config.ignore), config.seed)
         session = _Session(segmenter, held, config)
-        before = yield from session.score(session.parent)
+        before = yield from session.score(session.whole)
         yield Validated(0, before.dice, before.jaccard)
         best = yield from session.teach()
         said = verdict(before, best.exam, held.how, config.worst_drop)
-        return _outcome(segmenter, session, before, best, said, time.monotonic() - started)
+        rules = upheld(recipe.clean, examples)
+        seconds = time.monotonic() - started
+        return _outcome(segmenter, session, before, best, said, seconds, rules)
     finally:
         torch.set_num_threads(threads)
 
@@ -120,7 +125,10 @@ class _Session:
         self.config = config
         self.device = choose(config.device)
         self.half = config.precision is not Precision.FULL
+        belongs = self.recipe.belongs
+        self.regions = torch.tensor(belongs, device=self.device) if belongs else None
         self.parent = network_of(segmenter, self.device).requires_grad_(False)
+        self.whole = mean_of(segmenter, self.device).requires_grad_(False)
         network = copy.deepcopy(self.parent).requires_grad_(True)
         self.student = Student(
             network, Optimiser.ADAMW, 0.0, config.ema, config.precision, self.device
@@ -188,12 +196,14 @@ class _Session:
         with torch.no_grad(), self.student.half():
             taught = self.parent(images).float()
         known = targets != IGNORE
-        unchanged = ~known | (taught.argmax(1) == targets)
+        decide = winners if self.regions is None else painted
+        unchanged = ~known | (decide(taught.movedim(1, 0)) == targets)
 
         def loss_of(network: nn.Module) -> torch.Tensor:
             logits = network(images)
-            loss = segmentation_loss(logits, targets)
-            return loss + self.config.remember * memory_loss(logits, taught, unchanged)
+            loss = segmentation_loss(logits, targets, self.regions)
+            held = memory_loss(logits, taught, unchanged, self.regions is not None)
+            return loss + self.config.remember * held
 
         loss = self.student.step(loss_of, self.config.learning_rate * share)
         self.student.pull_towards(self.parent, self.config.anchor * share)
@@ -209,17 +219,17 @@ class _Session:
         rest = ~known & known.flatten(1).any(1)[:, None, None]
         if not bool(rest.any()):
             return one
-        said = segmented(self.parent, one.image, self.recipe, self.device, self.half)
+        said = segmented(self.whole, one.image, self.recipe, self.device, self.half)
         return replace(one, target=torch.where(rest, said.to(one.target.dtype), one.target))
 
     def _centred(self, one: Lesson) -> Lesson:
         """The lesson with the places of its labels, and of the corrections where that is quick."""
         known = one.target != IGNORE
-        places = [known & (one.target == n) for n in range(1, self.recipe.n_outputs)]
+        places = [known & (one.target == n) for n in range(1, len(self.recipe.values))]
         if not bool(known.all()):
             places.append(known & (one.target == 0))
         if exam_box(one, self.recipe).target.shape == one.target.shape:
-            said = segmented(self.parent, one.image, self.recipe, self.device, self.half)
+            said = segmented(self.whole, one.image, self.recipe, self.device, self.half)
             places.append(known & (said != one.target))
         return with_places(one, places)
 
@@ -231,14 +241,16 @@ def _outcome(
     best: _Snapshot,
     said: Verdict,
     seconds: float,
+    rules: tuple[CleanRule, ...],
 ) -> Outcome:
     candidate = Segmenter(
         parent.name,
         parent.network,
         best.weights,
-        replace(parent.recipe, scout=1.0),  # what it learned now was never looked for coarsely
+        # what it learned now was never looked for coarsely
+        replace(parent.recipe, scout=1.0, clean=rules),
         Lineage(
-            parent=checkpoint.weights_hash(parent.weights)[:12],
+            parent=checkpoint.weights_hash(checkpoint.joined(parent))[:12],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             how="finetune",
             cases=len(session.lessons),

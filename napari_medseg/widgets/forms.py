@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
-from magicgui.widgets import create_widget
+from magicgui.widgets import CheckBox, create_widget
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 C = TypeVar("C")
@@ -33,7 +33,12 @@ class Form(QWidget, Generic[C]):
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name, text in shown.items():
-            rows.addRow(text, self.fields[name].native)
+            one = self.fields[name]
+            if isinstance(one, CheckBox):  # says itself what it is for
+                one.text = text
+                rows.addRow(one.native)
+            else:
+                rows.addRow(text, one.native)
 
     def value(self) -> C:
         """The config as the form shows it."""

@@ -9,9 +9,9 @@ from napari_medseg.models.card import ModelCard
 from napari_medseg.widgets.forms import Form
 
 SHOWN = {
-    "mirror": "Average over mirrorings",
-    "clean": "Clean the mask",
-    "keep_softmax": "Keep probabilities",
+    "mirror": "Average over mirrorings (slower)",
+    "clean": "Clean the mask as learned",
+    "keep_softmax": "Keep probabilities as layers",
 }
 TIPS = {
     "mirror": "A slightly better mask for 2 to 8 times the work, where the model learned mirrored",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_medseg.workbench import Case
 
-OPACITY = 0.6
+OPACITY = 0.4  # of the scan below, much is seen; with the mask on top still something
 NAME = "probability"
 
 

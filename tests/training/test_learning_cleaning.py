@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_medseg.correction.record import Example
 from napari_medseg.inference.clean import clean, words
 from napari_medseg.jobs import finish
 from napari_medseg.models import checkpoint
 from napari_medseg.preprocess.recipe import CleanRule, Recipe
-from napari_medseg.training.cleaning import Learned, Pair, learn
-from napari_medseg.training.config import TrainConfig
+from napari_medseg.training.cleaning import Learned, Pair, learn, upheld
+from napari_medseg.training.config import FineTuneConfig, TrainConfig
 from napari_medseg.training.dataset import find_cases
 from napari_medseg.training.events import CleaningLearned
-from napari_medseg.training.session import train
-from napari_medseg.volume import Geometry, Label, Mask
+from napari_medseg.training.session import fine_tune, train
+from napari_medseg.volume import Geometry, Label, Mask, Volume
 
 RECIPE = Recipe((Label(7, "liver"), Label(3, "spleen")), spacing_mm=(2.0, 2.0, 2.0))
 VOXEL_ML = 0.008
@@ -163,3 +164,25 @@ def with_speck(pair: Pair) -> Pair:
     found = np.where(pair.truth == 1, 0, pair.truth)
     found[:2, :2, :2] = 2
     return Pair(found, pair.truth)
+
+
+def corrected(confirmed_speck: bool) -> Example:
+    """A liver and a speck far away that the model made; a person may have vouched for the speck."""
+    labels = organ((1, 1, 1)) * np.uint8(7)
+    labels[9:11, 15:17, 15:17] = 7
+    confirmed = np.ones(SHAPE, bool)
+    confirmed[8:] = confirmed_speck
+    grid = Geometry.from_spacing(SHAPE, (2.0, 2.0, 2.0))
+    return Example(Volume(labels.astype(np.float32), grid), Mask(labels, grid), confirmed, "one")
+
+
+def test_a_rule_that_would_undo_a_correction_is_given_up() -> None:
+    rules = (CleanRule(7, keep_largest=True), CleanRule(3, fill_holes=True))
+    assert upheld(rules, [corrected(confirmed_speck=False)]) == rules
+    assert upheld(rules, [corrected(False), corrected(True)]) == rules[1:]
+
+
+def test_a_fine_tune_keeps_the_rules_of_its_parent(segmenter, examples) -> None:
+    parent = replace(segmenter, recipe=replace(segmenter.recipe, clean=(CleanRule(1, True),)))
+    outcome = finish(fine_tune(parent, examples, FineTuneConfig(steps=1, validations=1, threads=1)))
+    assert outcome.candidate.recipe.clean == parent.recipe.clean
