@@ -236,5 +236,6 @@ def _labels(mask: Mask, card: ModelCard) -> dict[str, dict[str, Any]]:
 def _probabilities(volume: Volume, card: ModelCard, softmax: Any) -> Volume:
     import numpy as np
 
-    names = ("background", *(label.name for label in card.recipe.labels))
+    background = () if card.recipe.regions else ("background",)
+    names = (*background, *(label.name for label in card.recipe.labels))
     return replace(volume, array=np.asarray(softmax, dtype=np.float32), channels=names)

@@ -61,7 +61,7 @@ def ensemble(
         del one
     assert total is not None, "an ensemble must have a model"
     rules = common([card.recipe.clean for card in cards]) if config.clean else ()
-    mask = yield from cleaned(_mask(total, volume, cards[0]), rules)
+    mask = yield from cleaned(_mask(total, len(cards), volume, cards[0]), rules)
     softmax = _mean(total, len(cards)) if config.keep_softmax else None
     return Prediction(mask, device, time.monotonic() - started, softmax)
 
@@ -120,12 +120,19 @@ def _order(card: ModelCard, first: ModelCard) -> list[int]:
     own, wanted = (
         [(label.value, label.name) for label in one.recipe.labels] for one in (card, first)
     )
-    if sorted(own) != sorted(wanted):
+    if first.recipe.regions and (own != wanted or card.recipe.regions != first.recipe.regions):
+        raise ModelError(
+            "models of overlapping regions must have the same in the same order; leave it out",
+            card.path.name,
+        )
+    if sorted(own) != sorted(wanted) or bool(card.recipe.regions) != bool(first.recipe.regions):
         raise ModelError(
             f"models of an ensemble must have the same labels, got {_words(own)} "
             f"and {_words(wanted)}; leave it out",
             card.path.name,
         )
+    if first.recipe.regions:
+        return list(range(len(own)))
     return [0, *(1 + own.index(label) for label in wanted)]
 
 
@@ -154,12 +161,20 @@ def _added(total: Floats | None, softmax: npt.NDArray[np.float16], order: Sequen
     return total
 
 
-def _mask(total: Floats, volume: Volume, card: ModelCard) -> Mask:
-    """The label of the largest sum, slice by slice; the first of equals, as `predict` does."""
+def _mask(total: Floats, n_models: int, volume: Volume, card: ModelCard) -> Mask:
+    """The label of the largest sum, slice by slice; the first of equals, as `predict` does.
+
+    Of regions that overlap the last one that is more likely than not.
+    """
     values = np.array(card.recipe.values, dtype=np.min_scalar_type(max(card.recipe.values)))
     labels = np.empty(volume.geometry.shape, dtype=values.dtype)
     for z in range(len(labels)):
-        labels[z] = values[total[:, z].argmax(axis=0)]
+        if not card.recipe.regions:
+            labels[z] = values[total[:, z].argmax(axis=0)]
+            continue
+        labels[z] = 0
+        for region, value in zip(total[:, z], values[1:], strict=True):
+            labels[z][region > n_models / 2] = value
     return Mask(labels, volume.geometry, card.recipe.labels, header=volume.header)
 
 

@@ -31,7 +31,7 @@ def show(
 ) -> list[Layer]:
     """Add a layer for each label right above the scan's, so that the mask stays on top.
 
-    `softmax` is (L, Z, Y, X) on the scan's own grid, background first.
+    `softmax` is (L, Z, Y, X) on the scan's own grid, background first if there is one.
     """
     from napari.layers import Image
 
@@ -54,7 +54,7 @@ def probability_layers(
     return [
         (array, _look(case, label, array, first=number == 0), "image")
         for number, (label, array) in enumerate(
-            zip(labels, map(case.turn.apply, softmax[1:]), strict=True)
+            zip(labels, map(case.turn.apply, softmax[-len(labels) :]), strict=True)
         )
     ]
 

@@ -81,6 +81,16 @@ def test_other_labels_are_refused_in_a_line(model: MakeModel) -> None:
     assert len(str(caught.value)) < 180
 
 
+def test_regions_that_overlap_paint_over_each_other(model: MakeModel) -> None:
+    both = {"regions": ((1, 2), (2,))}
+    paths = [model("a", (3.0, 2.0), **both), model("b", (3.0, -1.0), **both)]
+    assert (run(paths).mask.labels == 2).all()  # (0.88 + 0.27) / 2 is more likely than not
+    less = [paths[0], model("c", (3.0, -3.0), **both)]
+    assert (run(less).mask.labels == 1).all()
+    with pytest.raises(ModelError, match="must have the same in the same order"):
+        run([paths[0], model("d", (3.0, 0.0, 0.0))])
+
+
 def test_one_model_is_a_plain_prediction(model: MakeModel) -> None:
     path = model("a", (0.0, 1.0, 0.0))
     alone = finish(predict_with(SCAN, path, SURE))
