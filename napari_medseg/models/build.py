@@ -6,7 +6,7 @@ that nnU-Net's weights fit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -86,6 +86,23 @@ def network_of(
     network = build(segmenter.network, recipe.n_inputs, recipe.n_outputs)
     load_weights(network, segmenter.members[member])
     return network.to(device).eval()
+
+
+class Mean(nn.Module):
+    """Several networks as one, whose logits are the mean of theirs."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return torch.stack([member(batch) for member in self.members]).mean(0)
+
+
+def mean_of(segmenter: Segmenter, device: str | torch.device = "cpu") -> nn.Module:
+    """All members of a segmenter as one network, in eval mode."""
+    members = [network_of(segmenter, device, n) for n in range(len(segmenter.members))]
+    return members[0] if len(members) == 1 else Mean(members).eval()
 
 
 def weights_of(network: nn.Module) -> dict[str, torch.Tensor]:

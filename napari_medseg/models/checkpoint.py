@@ -32,7 +32,7 @@ def save(segmenter: Segmenter, path: Path | str) -> ModelCard:
         The folder does not take it.
     """
     path = Path(path)
-    weights = _joined(segmenter)
+    weights = joined(segmenter)
     text = description(
         segmenter.name,
         segmenter.network,
@@ -88,7 +88,7 @@ def load(path: Path | str) -> Segmenter:
     return Segmenter(card.name, card.network, first, card.recipe, card.lineage, tuple(folds))
 
 
-def _joined(segmenter: Segmenter) -> dict[str, torch.Tensor]:
+def joined(segmenter: Segmenter) -> dict[str, torch.Tensor]:
     """The weights of all members under one name each."""
     first, *folds = segmenter.members
     further = {

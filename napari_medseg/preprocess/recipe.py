@@ -175,6 +175,11 @@ class Recipe:
         return len(self.labels) + (not self.regions)
 
     @property
+    def belongs(self) -> tuple[tuple[bool, ...], ...]:
+        """For each of `values` whether its voxels lie in each region; empty where none overlap."""
+        return tuple(tuple(v in one for one in self.regions) for v in self.values if self.regions)
+
+    @property
     def values(self) -> tuple[int, ...]:
         """Mask value of each output, 0 first: of the largest, or of the last region above 0."""
         return (0, *(label.value for label in self.labels))

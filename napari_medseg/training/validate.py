@@ -13,6 +13,7 @@ from torch import nn
 
 from napari_medseg.inference.engine import TorchEngine
 from napari_medseg.inference.forward import Forward, cut
+from napari_medseg.inference.regrid import painted, winners
 from napari_medseg.inference.tiles import Tiling
 from napari_medseg.preprocess.pad import margin, padded
 from napari_medseg.preprocess.recipe import Recipe
@@ -44,7 +45,7 @@ def examine(
     counts = []
     for lesson in lessons:
         labels = segmented(network, lesson.image.float(), recipe, device, half)
-        counts.append(overlap_counts(labels, lesson.target, recipe.n_outputs))
+        counts.append(overlap_counts(labels, lesson.target, len(recipe.values)))
         yield None
     yield scores(counts, recipe)
 
@@ -53,7 +54,8 @@ def segmented(
     network: nn.Module, image: torch.Tensor, recipe: Recipe, device: torch.device, half: bool
 ) -> torch.Tensor:
     """Output numbers uint8 (Z, Y, X) of an image (C, Z, Y, X), tiled as a prediction is."""
-    return blended(network, image, recipe, device, half).argmax(0).to(torch.uint8)
+    logits = blended(network, image, recipe, device, half)
+    return (painted if recipe.regions else winners)(logits).to(torch.uint8)
 
 
 def blended(
