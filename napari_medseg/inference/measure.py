@@ -27,6 +27,7 @@ from napari_medseg.inference.engine import Engine
 
 AGREES = 0.999  # share of voxels with the reference's label
 LONGEST = 64  # voxels of the measured piece along each axis
+LONGEST_FLAT = 256  # of a 2-D network: a piece must take longer than a thread takes to wake
 REMEMBERED = 200  # models; the oldest go
 
 Make = Callable[[EngineName, Sequence[int]], Engine]
@@ -93,9 +94,10 @@ def _agrees(logits: torch.Tensor, reference: torch.Tensor) -> bool:
 
 def _middle(sample: torch.Tensor, step: Sequence[int]) -> torch.Tensor:
     """The middle of a tile, short enough for a measurement of a second."""
+    longest = LONGEST if sample.shape[1] > 1 else LONGEST_FLAT
     for axis, one in enumerate(step, start=1):
         size = sample.shape[axis]
-        short = min(size, max(one, LONGEST // one * one))
+        short = min(size, max(one, longest // one * one))
         sample = sample.narrow(axis, (size - short) // 2, short)
     return sample.contiguous()
 
