@@ -25,6 +25,7 @@ from napari_medseg.preprocess.recipe import Recipe
 SCHEMA = 1
 KEY = "medseg"  # of our JSON in the safetensors metadata
 LONGEST_HEADER = 4_000_000  # bytes; ours have some ten thousand
+LONGEST_DESCRIPTION = 500_000  # of these, what we say of the model; the rest names its weights
 VERSION_DIGITS = 12
 MOST_MEMBERS = 50
 MODALITIES = {  # DICOM's word to how a channel's name begins
@@ -191,6 +192,8 @@ def _described(header: Mapping[str, Any]) -> dict[str, Any]:
     text = header.get("__metadata__", {}).get(KEY)
     if text is None:
         raise ModelError("a model must carry its recipe; these are bare weights of another program")
+    if len(text) > LONGEST_DESCRIPTION:
+        raise ModelError(f"a model must describe itself in {LONGEST_DESCRIPTION:,} letters or less")
     body: dict[str, Any] = json.loads(text, object_pairs_hook=_no_duplicates)
     if body.get("schema", 0) > SCHEMA:
         raise ModelError(

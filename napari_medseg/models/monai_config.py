@@ -15,6 +15,7 @@ from typing import Any
 from napari_medseg.errors import ModelError
 
 MOST_BYTES = 4_000_000  # of a configuration; honest ones have some thousand
+MOST_YAML_BYTES, DEEPEST_YAML = 100_000, 40  # its parser takes a second for so many
 MOST_STEPS = 8  # from one reference to the next
 Plain = Any  # what JSON makes
 
@@ -113,9 +114,15 @@ def _once(pairs: list[tuple[str, Plain]]) -> dict[str, Plain]:
 def _yaml(text: str) -> Plain:
     import yaml
 
+    if len(text) > MOST_YAML_BYTES:
+        raise ModelError("a configuration in YAML must have at most 100 kB; write it as JSON")
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise ModelError("a configuration must have no YAML aliases; write it as JSON")
+        depth = 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST_YAML:
+                raise ModelError("YAML must have no aliases and nest little; write it as JSON")
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ModelError("a configuration must be valid YAML") from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from napari_medseg.errors import ModelError
@@ -162,6 +163,10 @@ def _check_tensor(tensor: onnx.TensorProto) -> None:
     elements = math.prod(tensor.dims)
     if any(n < 0 for n in tensor.dims) or elements > 8 * max(tensor.ByteSize(), 1):
         raise ModelError(f"a constant must have its values, {tensor.name[:40]} lacks some")
+    if tensor.data_type == tensor.FLOAT and elements > 1:  # a lone infinity bounds a range
+        values = np.frombuffer(tensor.raw_data, "<f4") if tensor.raw_data else tensor.float_data
+        if not np.isfinite(values).all():
+            raise ModelError(f"weights must be finite, {tensor.name[:40]} holds NaN or infinity")
 
 
 def _check_sizes(graph: onnx.GraphProto) -> None:
