@@ -1,7 +1,7 @@
 """Files to volumes and back; what the rest of the program sees is (Z, Y, X) and LPS mm."""
 
 from napari_medseg.io.files import MASK_WRITABLE, READABLE, WRITABLE, stem
-from napari_medseg.io.read import SeriesInfo, check_label, list_series, read, read_mask
+from napari_medseg.io.read import SeriesInfo, check_label, list_series, read, read_mask, read_masks
 from napari_medseg.io.write import write_mask, write_masks, write_volume
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "list_series",
     "read",
     "read_mask",
+    "read_masks",
     "stem",
     "write_mask",
     "write_masks",

@@ -1,4 +1,4 @@
-"""One door for all files: `read`, `read_mask`, `list_series`, `check_label`."""
+"""One door for all files: `read`, `read_mask`, `read_masks`, `list_series`, `check_label`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from napari_medseg.io.labels import as_labels, doubts
 from napari_medseg.volume import Geometry, Label, Mask, Volume
 from napari_medseg.volume.geometry import Affine
 from napari_medseg.volume.resample import mask_on
+from napari_medseg.volume.volume import COLOURS
 
 PLAUSIBLE_MM = (0.001, 50.0)  # a voxel's edge, from a micrograph to a scout view
 POSSIBLE_MM = (1e-6, 1e4)
@@ -84,20 +85,45 @@ def read_mask(path: Path | str) -> Mask:
         The voxels are not labels, or there is more than one volume of them.
     """
     path = Path(path)
+    volume = _numbers(path)
+    if volume.n_channels > 1:
+        raise ReadError(
+            f"a mask must be one volume of labels, got {volume.n_channels}; save one label map",
+            path.name,
+        )
+    return _mask(volume, path)
+
+
+def read_masks(path: Path | str) -> tuple[Mask, ...]:
+    """The masks of a series in time: each volume of a file as `read_mask` reads a single one.
+
+    Raises
+    ------
+    ReadError
+        The voxels are not labels, or it is a colour picture.
+    """
+    path = Path(path)
+    volume = _numbers(path)
+    if volume.channels == COLOURS:
+        raise ReadError("a mask must hold labels, got a colour picture", path.name)
+    return tuple(_mask(volume.channel(frame), path) for frame in range(volume.n_channels))
+
+
+def _numbers(path: Path) -> Volume:
+    """The file's voxels as they are stored, a palette's numbers and not its colours."""
     kind = format_of(path)
     if kind == "dicom":
         raise ReadError("a mask must be NIfTI, NRRD, MHA or a picture, got DICOM", path.name)
     if kind == "picture":
         from napari_medseg.io import picture
 
-        volume = picture.read(path, palette=True)
-    else:
-        volume = import_module(f"napari_medseg.io.{kind}").read(path)
-    if volume.n_channels > 1:
-        raise ReadError(
-            f"a mask must be one volume of labels, got {volume.n_channels}; save one label map",
-            path.name,
-        )
+        return picture.read(path, palette=True)
+    volume: Volume = import_module(f"napari_medseg.io.{kind}").read(path)
+    return volume
+
+
+def _mask(volume: Volume, path: Path) -> Mask:
+    """Labels from the numbers of one volume."""
     _check_grid(volume.geometry, path)
     labels, notes = as_labels(volume.array, path.name)
     names = tuple(Label(*segment) for segment in volume.header.get("labels", ()))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from napari_medseg import io
 from napari_medseg.errors import MedsegError
-from napari_medseg.volume import Volume
+from napari_medseg.volume import Mask, Volume
 from napari_medseg.widgets.layers import (
     LayerTuple,
     mask_layer,
@@ -102,14 +102,22 @@ def _several(path: Path, names: Sequence[str]) -> list[LayerTuple]:
 
 
 def _shown(path: Path, volume: Volume) -> list[LayerTuple]:
-    """A scan's layers, or the one of a mask; says what the user should know about the file."""
+    """A scan's layers, or those of a mask; says what the user should know about the file."""
     if is_mask(volume, io.stem(path)):
-        mask = io.read_mask(path)
-        _tell(path, mask.warnings)
-        return [mask_layer(mask, io.stem(path))]
+        masks = io.read_masks(path)
+        _tell(path, masks[0].warnings)
+        return _mask_layers(masks, io.stem(path))
     _tell(path, volume.warnings)
     name = volume.name or io.stem(path)
     return volume_layers(replace(volume, name=name))
+
+
+def _mask_layers(masks: Sequence[Mask], name: str) -> list[LayerTuple]:
+    """One layer, or one for each frame of a series, the first of them visible."""
+    if len(masks) == 1:
+        return [mask_layer(masks[0], name)]
+    made = (mask_layer(mask, f"{name} · channel {k}") for k, mask in enumerate(masks))
+    return [(data, {**look, "visible": k == 0}, kind) for k, (data, look, kind) in enumerate(made)]
 
 
 def _tell(path: Path, warnings: Sequence[str]) -> None:

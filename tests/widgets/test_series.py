@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
+from napari_medseg import io
+from napari_medseg.volume import Mask
 from napari_medseg.volume.volume import COLOURS
-from napari_medseg.widgets import layers
+from napari_medseg.widgets import files, layers
 from napari_medseg.widgets.segment_dock import SegmentDock
 
 TIMEOUT_MS = 90_000  # a child starts and imports torch, on a busy machine
@@ -79,6 +81,15 @@ def test_an_empty_mask_of_another_frame_does_not_stay(viewer, desk):
         look_at(viewer, number)
         desk.open_scan(viewer.layers[0])
     assert sum(isinstance(one, Labels) for one in viewer.layers) == 1
+
+
+def test_the_masks_of_a_series_open_as_a_layer_a_frame(tmp_path, scan):
+    labels = [np.full(scan.array.shape, k + 1, np.uint8) for k in range(3)]
+    io.write_masks([Mask(one, scan.geometry) for one in labels], tmp_path / "cine_mask.nii.gz")
+    made = files.layers_of(tmp_path / "cine_mask.nii.gz")
+    assert [kind for _, _, kind in made] == ["labels"] * 3
+    assert [data.max() for data, _, _ in made] == [1, 2, 3]
+    assert [look["visible"] for _, look, _ in made] == [True, False, False]
 
 
 def test_a_series_is_one_scan_for_a_model_that_reads_all_of_it(viewer, desk, cine):
