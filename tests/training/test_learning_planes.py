@@ -8,18 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cubes import phantom, write_case
+from cubes import example_of, phantom, write_case
 
+from napari_medseg.cli.settings import gather
 from napari_medseg.errors import TrainingError
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.predict import predict
 from napari_medseg.jobs import finish
 from napari_medseg.models import checkpoint
 from napari_medseg.models.segmenter import Segmenter
-from napari_medseg.training.config import Plane, TrainConfig
+from napari_medseg.training.config import FineTuneConfig, Plane, TrainConfig
 from napari_medseg.training.dataset import find_cases
 from napari_medseg.training.plan import Fingerprint, plan
-from napari_medseg.training.session import train
+from napari_medseg.training.session import fine_tune, train
 from napari_medseg.volume import Geometry, Label, Mask, Volume
 
 Write = Callable[..., Path]
@@ -40,6 +41,27 @@ FAST = TrainConfig(
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
     return float(2 * np.sum(a & b) / (np.sum(a) + np.sum(b)))
+
+
+def test_a_network_that_sees_neighbours_in_another_plane_learns_from_corrections(
+    write_dataset: Write,
+) -> None:
+    config = replace(FAST, plane=Plane.CORONAL, neighbours=1, steps=10)
+    made = finish(train(find_cases(write_dataset(3)), config))
+    examples = [example_of(seed) for seed in (31, 32, 33)]
+    settings = FineTuneConfig(steps=4, batch=2, validations=1, device="cpu", threads=1)
+    outcome = finish(fine_tune(made, examples, settings))
+    assert outcome.candidate.recipe.n_inputs == 3
+    assert outcome.candidate.recipe.orientation == "LIP"
+    assert any(
+        not np.array_equal(outcome.candidate.weights[name], made.weights[name])
+        for name in made.weights
+    )
+
+
+def test_a_plane_is_named_on_the_command_line() -> None:
+    config = gather(TrainConfig, None, ["plane=sagittal", "neighbours=2"], {})
+    assert (config.plane, config.neighbours) == (Plane.SAGITTAL, 2)
 
 
 def planned(config: TrainConfig, shape: tuple[int, int, int] = (60, 40, 50)) -> object:
