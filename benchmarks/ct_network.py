@@ -24,7 +24,7 @@ from scipy.ndimage import zoom
 
 from napari_medseg import io
 from napari_medseg.models import checkpoint
-from napari_medseg.models.build import Network, build, weights_of
+from napari_medseg.models.build import Network, build, load_weights, weights_of
 from napari_medseg.models.card import Lineage
 from napari_medseg.models.config import NetworkConfig
 from napari_medseg.models.segmenter import Segmenter
@@ -69,7 +69,12 @@ def scan(shape: tuple[int, int, int] = SHAPE) -> tuple[Volume, Mask]:
 def recipe(patch: tuple[int, int, int] = PATCH) -> Recipe:
     """As the networks of the benchmarks see a CT."""
     return Recipe(
-        LABELS, ("CT",), patch=patch, normalise=Normalise.CT_WINDOW, window=(-1000.0, 1000.0)
+        LABELS,
+        ("CT",),
+        patch=patch,
+        normalise=Normalise.CT_WINDOW,
+        window=(-1000.0, 1000.0),
+        scout=SCOUT,
     )
 
 
@@ -150,10 +155,13 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=45)
     parser.add_argument("--features", default="16,32,64,128,128")
+    parser.add_argument("--start", type=Path, help="go on with this network")
     args = parser.parse_args()
     torch.manual_seed(0)
     shape = config(tuple(int(n) for n in args.features.split(",")))
     network = build(shape, 1, len(LABELS) + 1)
+    if args.start:
+        load_weights(network, checkpoint.load(args.start).weights)
     fit(network.train(), args.minutes)
     lineage = Lineage(how="train", cases=1, note="For benchmarks: trained on the scan it segments.")
     checkpoint.save(Segmenter("organs", shape, weights_of(network), recipe(), lineage), args.out)

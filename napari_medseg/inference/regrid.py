@@ -7,6 +7,7 @@ is that of interpolating all.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_medseg.volume import Geometry
 
 SNAP = 1e-4  # of a voxel: nearer than this a point lies on a plane (affines are rounded)
 TIE = 1e-6  # likewise, for a point just half-way
+IN_CACHE = 1 << 13  # points whose largest logit is found in one go
 POINTS_AT_ONCE = 1 << 18  # interpolated together; bounds the memory to labels x 1 MB
 
 
@@ -104,13 +106,29 @@ def spans(maps: AxisMaps, box: Box, source: Box) -> AxisMaps:
 
 def winners(logits: torch.Tensor) -> torch.Tensor:
     """Number of the largest logit, int16 (...), of (L, ...); the first of equals."""
-    best = logits[0].clone()
-    number = torch.zeros_like(best, dtype=torch.int16)
-    for output in range(1, len(logits)):  # four times faster than argmax over a strided axis
-        better = logits[output] > best
-        best = torch.where(better, logits[output], best)
-        number.masked_fill_(better, output)
-    return number
+    if logits.device.type != "cpu":
+        return logits.argmax(0).to(torch.int16)
+    planes = [logits] if logits.ndim == 2 else logits.unbind(1)  # no copy of all of them
+    number = np.empty((len(planes), math.prod(planes[0].shape[1:]) if planes else 0), np.int16)
+    for row, plane in zip(number, planes, strict=True):
+        _count_up_to_largest(plane.reshape(len(plane), -1).numpy(), row)
+    return torch.from_numpy(number.reshape(logits.shape[1:]))
+
+
+def _count_up_to_largest(values: npt.NDArray[np.float32], number: npt.NDArray[np.int16]) -> None:
+    """Into `number` (N,) how many of the values (L, N) come before the first largest one.
+
+    In pieces that stay in the processor's cache: six times faster than argmax over a strided axis.
+    """
+    for start in range(0, len(number), IN_CACHE):
+        part = values[:, start : start + IN_CACHE]
+        best = part.max(axis=0)
+        seen = np.zeros(part.shape[1], dtype=np.bool_)
+        before = np.zeros(part.shape[1], dtype=np.int16)
+        for one in part:
+            seen |= one == best
+            before += ~seen
+        number[start : start + IN_CACHE] = before
 
 
 def painted(logits: torch.Tensor) -> torch.Tensor:
@@ -148,8 +166,8 @@ def labels_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> to
     for corner in corners[1:]:
         mixed |= corner != out
     points = mixed.reshape(-1).nonzero()[:, 0]
-    for some in torch.split(points, POINTS_AT_ONCE):
-        out.view(-1)[some] = decide(_interpolated(logits, maps, some))
+    for some in torch.split(points, POINTS_AT_ONCE) if len(points) else ():
+        out.view(-1)[some] = decide(_interpolated(logits, maps, some)[:, None])[0]
     return out
 
 
