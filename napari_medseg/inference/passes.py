@@ -125,9 +125,7 @@ class Passes:
             yield from self._previewed(seen)
             found = self._narrowed(seen.found, always)
             return (found or self._full), ("regions" if found else "full"), cost
-        patient = body(
-            self._prepared.tensor, self._recipe, self._prepared.geometry.spacing_mm
-        )
+        patient = body(self._prepared.tensor, self._recipe, self._prepared.geometry.spacing_mm)
         found = None if patient is None else self._narrowed(patient, False)
         return (found or self._full), ("body" if found else "full"), 0
 
