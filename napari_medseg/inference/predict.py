@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from napari_medseg.inference import device as devices
 from napari_medseg.inference.clean import cleaned
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.device import Attempt
-from napari_medseg.inference.events import Prediction
+from napari_medseg.inference.events import LookAt, Prediction
 from napari_medseg.inference.passes import GB, SHARE_OF_FREE, Passes, tile_of
 from napari_medseg.inference.result import Result
 from napari_medseg.inference.runner import runner_of
@@ -49,7 +50,7 @@ def predict(
         The network does not fit its recipe or gives NaN.
     """
     started = time.monotonic()
-    yield Progress(0, 0, "Preparing the scan")
+    config = looking(config, (yield Progress(0, 0, "Preparing the scan")))
     if config.keep_softmax:
         _check_room_for_softmax(volume, segmenter.recipe.n_outputs)
     try:
@@ -86,7 +87,7 @@ def predict_with(
     ModelError
         The checkpoint cannot be loaded.
     """
-    yield Progress(0, 0, "Loading the model")
+    config = looking(config, (yield Progress(0, 0, "Loading the model")))
     devices.keep_freed_memory()
     path = Path(model_path).resolve()
     changed = path.stat().st_mtime_ns if path.exists() else 0
@@ -95,6 +96,13 @@ def predict_with(
         return (yield from predict(volume, segmenter, config))
     finally:
         devices.trim_memory()
+
+
+def looking(config: PredictConfig, told: object) -> PredictConfig:
+    """The config with the slice that is looked at now, if the job was told one."""
+    if not isinstance(told, LookAt):
+        return config
+    return replace(config, slice_zyx=(told.axis, told.index))
 
 
 def _check_room_for_softmax(volume: Volume, n_outputs: int) -> None:

@@ -48,6 +48,14 @@ def test_where_the_user_goes_comes_next(axis: int, echo: Echo, segmenter_of: Mak
     np.testing.assert_array_equal(prediction.mask.labels, scan.array)
 
 
+def test_where_the_user_goes_while_the_scan_is_prepared_comes_first(
+    echo: Echo, segmenter_of: MakeSegmenter
+) -> None:
+    job = predict(random_scan((96, 16, 16)), segmenter_of(echo), replace(CPU, slice_zyx=(0, 0)))
+    boxes, _ = led(job, 1, LookAt(0, 80))
+    assert boxes[0].start[0] <= 80 < boxes[0].slices[0].stop
+
+
 def test_another_axis_is_previewed_as_soon_as_its_tiles_are_in(
     echo: Echo, segmenter_of: MakeSegmenter
 ) -> None:
