@@ -83,6 +83,8 @@ class ModelCard:
         The whole of it.
     members
         Networks of this shape that a prediction is the mean of.
+    previous
+        The first stage of a cascade.
     """
 
     path: Path
@@ -93,6 +95,7 @@ class ModelCard:
     lineage: Lineage
     weights_sha256: str = field(repr=False, default="")
     members: int = 1
+    previous: ModelCard | None = None
 
     @property
     def modality(self) -> str:
@@ -132,6 +135,7 @@ def description(
     lineage: Lineage,
     weights_sha256: str,
     members: int = 1,
+    previous: str = "",
 ) -> str:
     """The JSON that a checkpoint carries."""
     body: dict[str, Any] = {
@@ -142,6 +146,7 @@ def description(
         "lineage": asdict(lineage),
         "weights_sha256": weights_sha256,
         **({"members": members} if members > 1 else {}),
+        **({"previous": previous} if previous else {}),
     }
     return json.dumps({**body, "sha256": _hash(body)}, sort_keys=True)
 
@@ -218,7 +223,18 @@ def _card(path: Path, body: Mapping[str, Any]) -> ModelCard:
         _from_json(Lineage, body["lineage"]),
         weights,
         members,
+        _previous(path, body.get("previous")),
     )
+
+
+def _previous(path: Path, text: object) -> ModelCard | None:
+    """The card of a cascade's first stage."""
+    if text is None:
+        return None
+    body: dict[str, Any] = json.loads(str(text), object_pairs_hook=_no_duplicates)
+    if "previous" in body:
+        raise ModelError("a cascade must have two stages, this one has more")
+    return _card(path, body)
 
 
 def _from_json(kind: Any, value: Any) -> Any:

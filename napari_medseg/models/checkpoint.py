@@ -20,6 +20,7 @@ from napari_medseg.models.config import Family
 from napari_medseg.models.onnx_graph import check_graph
 from napari_medseg.models.segmenter import Segmenter
 
+PREVIOUS = "previous."  # how the names of a cascade's first stage begin
 MOST_PARAMETERS = 2_000_000_000
 
 
@@ -33,14 +34,7 @@ def save(segmenter: Segmenter, path: Path | str) -> ModelCard:
     """
     path = Path(path)
     weights = joined(segmenter)
-    text = description(
-        segmenter.name,
-        segmenter.network,
-        segmenter.recipe,
-        segmenter.lineage,
-        weights_hash(weights),
-        len(segmenter.members),
-    )
+    text = _described(segmenter)
     data = serialise(weights, metadata={KEY: text})
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -82,10 +76,36 @@ def load(path: Path | str) -> Segmenter:
         )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise ModelError("weights must be finite, some are NaN or infinite", path.name)
+    return _segmenter(card, weights)
+
+
+def _described(segmenter: Segmenter) -> str:
+    """The JSON of a checkpoint; a cascade's first stage lies in it as a whole."""
+    previous = "" if segmenter.previous is None else _described(segmenter.previous)
+    return description(
+        segmenter.name,
+        segmenter.network,
+        segmenter.recipe,
+        segmenter.lineage,
+        weights_hash(joined(segmenter)),
+        len(segmenter.members),
+        previous,
+    )
+
+
+def _segmenter(card: ModelCard, weights: Mapping[str, torch.Tensor]) -> Segmenter:
+    """The segmenter, once its weights are known to fit."""
+    previous = None
+    if card.previous is not None:
+        own = {name: one for name, one in weights.items() if not name.startswith(PREVIOUS)}
+        theirs = {name.removeprefix(PREVIOUS): weights[name] for name in weights.keys() - own}
+        previous, weights = _segmenter(card.previous, theirs), own
     first, *folds = _split(weights, card.members)
     for one in (first, *folds):
         _check_fit(card, one)
-    return Segmenter(card.name, card.network, first, card.recipe, card.lineage, tuple(folds))
+    return Segmenter(
+        card.name, card.network, first, card.recipe, card.lineage, tuple(folds), previous
+    )
 
 
 def joined(segmenter: Segmenter) -> dict[str, torch.Tensor]:
@@ -96,7 +116,8 @@ def joined(segmenter: Segmenter) -> dict[str, torch.Tensor]:
         for n, weights in enumerate(folds, start=1)
         for name, tensor in weights.items()
     }
-    return {**first, **further}
+    stage = {} if segmenter.previous is None else joined(segmenter.previous)
+    return {**first, **further, **{f"{PREVIOUS}{name}": one for name, one in stage.items()}}
 
 
 def _split(weights: Mapping[str, torch.Tensor], members: int) -> list[dict[str, torch.Tensor]]:

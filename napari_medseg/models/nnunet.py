@@ -15,6 +15,7 @@ from napari_medseg.models.card import MOST_MEMBERS, Lineage
 from napari_medseg.models.config import NetworkConfig
 from napari_medseg.models.foreign_weights import checked_weights, read_state
 from napari_medseg.models.nnunet_plans import (
+    CASCADE,
     network_of_stage,
     read_json,
     recipe_of_stage,
@@ -25,7 +26,6 @@ from napari_medseg.preprocess.recipe import Recipe
 
 FINAL = "checkpoint_final.pth"
 WRAPPERS = ("module.", "_orig_mod.")  # of parallel and of compiled networks
-CASCADE = "previous_stage"
 
 
 def read(
@@ -58,10 +58,8 @@ def read(
     said = said.get("configuration") if isinstance(said, dict) else None
     configuration = configuration or str(said or folder.name.rsplit("__", 1)[-1])
     stage = stage_of(plans, configuration)
-    if stage.get(CASCADE):
-        raise ModelError(
-            f"a cascade's second stage is not read yet; take {stage[CASCADE]} or 3d_fullres"
-        )
+    former = stage.get(CASCADE)
+    previous = None if former is None else _former(folder, str(former), folds, checkpoint)
     network = network_of_stage(stage)
     axes = states[0].get("inference_allowed_mirroring_axes") or ()
     recipe = recipe_of_stage(plans, stage, about, axes if isinstance(axes, list) else ())
@@ -71,7 +69,21 @@ def read(
     ]
     name = f"{plans.get('dataset_name', folder.parent.name)} {configuration}"
     lineage = Lineage(how="import", note=f"imported from nnU-Net, {len(files)} fold(s)")
-    return Segmenter(name[:100], network, weights[0], recipe, lineage, tuple(weights[1:]))
+    return Segmenter(name[:100], network, weights[0], recipe, lineage, tuple(weights[1:]), previous)
+
+
+def _former(folder: Path, stage: str, folds: tuple[int, ...], checkpoint: str) -> Segmenter:
+    """A cascade's first stage, from the folder beside the second one's."""
+    beside = folder.resolve().with_name(f"{folder.resolve().name.rsplit('__', 1)[0]}__{stage}")
+    if Path(stage).name != stage or not beside.is_dir():
+        raise ModelError(
+            f"a cascade must lie beside its first stage, {beside.name[:80]} is not there; copy it",
+            folder.name,
+        )
+    found = read(beside, stage, folds, checkpoint)
+    if found.previous is not None:
+        raise ModelError("a cascade must have two stages, this one has more", folder.name)
+    return found
 
 
 def model_folder(folder: Path, configuration: str = "") -> Path:

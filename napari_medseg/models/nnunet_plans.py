@@ -19,6 +19,7 @@ from napari_medseg.volume import Label
 MOST_BYTES = 32 << 20  # of a JSON file; plans carry statistics of every channel
 DEEPEST = 10  # configurations that inherit from each other
 MOST_LABELS = 1000
+CASCADE = "previous_stage"  # the key of a second stage's configuration
 UNKNOWN = (KeyError, TypeError, ValueError, IndexError, AttributeError)
 FAMILIES = {"PlainConvUNet": Family.UNET, "ResidualEncoderUNet": Family.RESIDUAL}
 COUNTS = {Family.UNET: "n_conv_per_stage", Family.RESIDUAL: "n_blocks_per_stage"}
@@ -193,7 +194,7 @@ def recipe_of_stage(
             mirror_axes=tuple(sorted({int(axis) + flat for axis in mirror_axes} & {0, 1, 2})),
             orientation="RAS" if plans["image_reader_writer"] == TURNING_READER else "LPS",
             regions=regions,
-            nnunet=_plan(plans, stage, len(channels)),
+            nnunet=_plan(plans, stage, len(channels), max(label.value for label in labels)),
         )
     except UNKNOWN as error:
         raise ModelError(f"plans must be nnU-Net's, these are not ({_short(error)})") from error
@@ -248,7 +249,9 @@ def _check_names(plans: Mapping[str, Any], stage: Mapping[str, Any]) -> None:
             raise ModelError(f"{name} must be {known[0]}, got {str(got)[:40]}")
 
 
-def _plan(plans: Mapping[str, Any], stage: Mapping[str, Any], n_channels: int) -> NnUNetPlan:
+def _plan(
+    plans: Mapping[str, Any], stage: Mapping[str, Any], n_channels: int, n_labels: int
+) -> NnUNetPlan:
     statistics = plans.get("foreground_intensity_properties_per_channel")
     if statistics is None:
         statistics = plans["foreground_intensity_properties_by_modality"]
@@ -264,6 +267,7 @@ def _plan(plans: Mapping[str, Any], stage: Mapping[str, Any], n_channels: int) -
         logits=_resampling(stage, "probabilities"),
         transpose=_triple([int(n) for n in plans.get("transpose_forward", (0, 1, 2))]),
         reorient=plans["image_reader_writer"] == TURNING_READER,
+        previous=n_labels if stage.get(CASCADE) else 0,
     )
 
 

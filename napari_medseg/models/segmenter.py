@@ -31,6 +31,8 @@ class Segmenter:
     folds
         Further weights of the same network, each trained on another part of the cases: a prediction
         is the mean of all, fine-tuning goes on from `weights` alone.
+    previous
+        The first stage of a cascade, whose mask this one reads beside the scan.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Segmenter:
     recipe: Recipe
     lineage: Lineage = field(default_factory=Lineage)
     folds: tuple[Mapping[str, torch.Tensor], ...] = field(default=(), repr=False)
+    previous: Segmenter | None = field(default=None, repr=False)
 
     @property
     def members(self) -> tuple[Mapping[str, torch.Tensor], ...]:

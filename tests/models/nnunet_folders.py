@@ -86,7 +86,9 @@ def about(**changes: Any) -> dict[str, Any]:
     return {"channel_names": {"0": "MRI"}, "labels": labels, "file_ending": ".nii.gz", **changes}
 
 
-def network(configuration: dict[str, Any], n_outputs: int, seed: int) -> torch.nn.Module:
+def network(
+    configuration: dict[str, Any], n_outputs: int, seed: int, n_inputs: int = 1
+) -> torch.nn.Module:
     """A random network of a configuration, whose logits lie around 0 and far apart."""
     architecture = configuration["architecture"]
     kwargs = dict(architecture["arch_kwargs"])
@@ -96,7 +98,7 @@ def network(configuration: dict[str, Any], n_outputs: int, seed: int) -> torch.n
     kwargs["nonlin"] = torch.nn.LeakyReLU
     torch.manual_seed(seed)
     kind = CLASSES[architecture["network_class_name"].rsplit(".", 1)[-1]]
-    built: torch.nn.Module = kind(1, num_classes=n_outputs, **kwargs).eval()
+    built: torch.nn.Module = kind(n_inputs, num_classes=n_outputs, **kwargs).eval()
     for name, parameter in built.named_parameters():
         if "seg_layers" in name and name.endswith("weight"):
             torch.nn.init.normal_(parameter)
@@ -110,6 +112,7 @@ def write_folder(
     dataset: dict[str, Any] | None = None,
     n_outputs: int = 3,
     folds: tuple[str, ...] = ("0",),
+    n_inputs: int = 1,
     **plan_changes: Any,
 ) -> Path:
     """A results folder as nnU-Net's trainer leaves it; fold n has the network of seed n."""
@@ -118,7 +121,7 @@ def write_folder(
     (folder / "dataset.json").write_text(json.dumps(dataset or about()))
     for seed, fold in enumerate(folds):
         state = {
-            "network_weights": network(configuration, n_outputs, seed).state_dict(),
+            "network_weights": network(configuration, n_outputs, seed, n_inputs).state_dict(),
             "optimizer_state": {"state": {0: {"momentum_buffer": torch.zeros(3)}}},
             "logging": {"mean_fg_dice": [np.float64(0.5)], "lrs": [np.float32(0.01)]},
             "_best_ema": np.float64(0.5),

@@ -228,7 +228,7 @@ def _changed(found: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("resampling_fn_data", "my_resampling", "resampling must be"),
         ("spacing", [float("nan"), 1, 1], "must be a number"),
         ("inherits_from", "3d_fullres", "circle"),
-        ("previous_stage", "3d_lowres", "cascade"),
+        ("previous_stage", "3d_lowres", "first stage"),
     ],
 )
 def test_plans_that_ask_for_something_else_are_refused(
@@ -277,3 +277,35 @@ def test_a_folder_without_a_model_says_what_one_is(tmp_path: Path) -> None:
         read(folder, folds=(3,))
     with pytest.raises(ModelError, match="file's name"):
         read(folder, checkpoint="../../secret.pth")
+
+
+def test_a_cascade_reads_the_mask_of_its_first_stage(tmp_path: Path) -> None:
+    """The second stage here can only have seen the first one's labels: the scan weighs nothing."""
+    low, high = stage(CUBE, (1.6, 1.6, 1.6)), stage(CUBE, (1.0, 1.0, 1.0))
+    high["previous_stage"] = "3d_lowres"
+    name = "nnUNetTrainer__nnUNetPlans__"
+    write_folder(tmp_path / f"{name}3d_lowres", low, configurations={"3d_lowres": low})
+    folder = write_folder(tmp_path / f"{name}3d_fullres", high, n_inputs=3)
+    cascade = read(folder)
+    assert cascade.previous is not None
+    weights = {key: tensor.clone() for key, tensor in cascade.weights.items()}
+    weights["encoder.stages.0.0.convs.0.conv.weight"][:, 0] = 0
+    blind = replace(cascade, weights=weights)
+    volume = scan((18, 20, 22), (1.0, 1.0, 1.0))
+    same_first = replace(volume, array=volume.array * 3 + 20)  # a z-score undoes this
+    other = replace(volume, array=volume.array[::-1].copy())
+    assert np.array_equal(mask_of(blind, volume), mask_of(blind, same_first))
+    assert not np.array_equal(mask_of(blind, volume), mask_of(blind, other))
+
+
+def test_a_cascade_comes_back_from_a_checkpoint(tmp_path: Path) -> None:
+    low, high = stage(CUBE, (1.6, 1.6, 1.6)), stage(CUBE, (1.0, 1.0, 1.0))
+    high["previous_stage"] = "3d_lowres"
+    name = "nnUNetTrainer__nnUNetPlans__"
+    write_folder(tmp_path / f"{name}3d_lowres", low, configurations={"3d_lowres": low})
+    cascade = read(write_folder(tmp_path / f"{name}3d_fullres", high, n_inputs=3, folds=("0",)))
+    back = checkpoint.load(checkpoint.save(cascade, tmp_path / "model.safetensors").path)
+    volume = scan(CUBE, (1.0, 1.0, 1.0))
+    assert back.previous is not None
+    assert back.previous.recipe == cascade.previous.recipe  # type: ignore[union-attr]
+    assert np.array_equal(mask_of(back, volume), mask_of(cascade, volume))
