@@ -97,9 +97,9 @@ def is_foreign(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() != OWN
 
 
-def ask(parent: QWidget, source: Path, refusal: UntoldError) -> ImportOptions | None:
+def ask(parent: QWidget, source: Path) -> ImportOptions | None:
     """What the user says of an ONNX file; None if the dialog was closed."""
-    dialog = OnnxDialog(source.name, f"{refusal.message}.", parent)
+    dialog = OnnxDialog(source.name, parent)
     return dialog.options() if dialog.exec() else None
 
 

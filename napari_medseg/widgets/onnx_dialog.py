@@ -12,6 +12,10 @@ from napari_medseg.preprocess.recipe import Normalise
 from napari_medseg.widgets import style
 
 T = TypeVar("T", int, float)
+WHY = (
+    "The file does not say how its network was trained. Enter it as it was: with other numbers the "
+    "masks will be wrong."
+)
 SCALINGS = {
     Normalise.CT_WINDOW: "CT window to −1 … 1",
     Normalise.RANGE: "window to 0 … 1",
@@ -24,7 +28,7 @@ SCALINGS = {
 class OnnxDialog(QDialog):
     """A form; `options()` after it was accepted."""
 
-    def __init__(self, name: str, reason: str, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(f"Import {name}")
         self.labels, self.channels = QLineEdit(), QLineEdit("image")
@@ -37,7 +41,7 @@ class OnnxDialog(QDialog):
         self.patch.setPlaceholderText("Z, Y, X; empty: the file's own")
         self.spacing.setPlaceholderText("Z, Y, X; empty: each scan's own")
         self.trouble = style.hint(color=style.BAD)
-        self._build(reason)
+        self._build()
 
     def options(self) -> ImportOptions:
         """What was entered.
@@ -66,9 +70,9 @@ class OnnxDialog(QDialog):
         else:
             super().accept()
 
-    def _build(self, reason: str) -> None:
+    def _build(self) -> None:
         rows = QFormLayout(self)
-        why = style.hint(reason)
+        why = style.hint(WHY)
         why.setMinimumWidth(360)
         rows.addRow(why)
         rows.addRow("Labels", self.labels)

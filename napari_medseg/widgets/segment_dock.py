@@ -158,7 +158,7 @@ class SegmentDock(style.Column):
 
     def _ask_more(self, refusal: UntoldError) -> None:
         source = self.desk.importing.source
-        options = ask(self, source, refusal)
+        options = ask(self, source)
         if options is not None:
             self.desk.importing.bring(source, self.desk.workbench.import_model(source, options))
 
