@@ -19,7 +19,7 @@ from napari_medseg.inference import device as devices
 from napari_medseg.inference.clean import cleaned
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.device import Attempt
-from napari_medseg.inference.events import LookAt, Prediction
+from napari_medseg.inference.events import BoxDone, LookAt, Prediction
 from napari_medseg.inference.passes import GB, SHARE_OF_FREE, Passes, tile_of
 from napari_medseg.inference.result import Result
 from napari_medseg.inference.runner import runner_of
@@ -27,7 +27,7 @@ from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.models import checkpoint
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.prepare import prepare
-from napari_medseg.volume import Volume
+from napari_medseg.volume import Mask, Volume
 
 DEFAULT = PredictConfig()
 
@@ -53,8 +53,9 @@ def predict(
     config = looking(config, (yield Progress(0, 0, "Preparing the scan")))
     if config.keep_softmax:
         _check_room_for_softmax(volume, segmenter.recipe.n_outputs)
+    previous = yield from _first_stage(volume, segmenter, config)
     try:
-        prepared = prepare(volume, segmenter.recipe)
+        prepared = prepare(volume, segmenter.recipe, previous)
     except MemoryError as error:
         raise _no_memory() from error
     device = devices.choose(config.device)
@@ -103,6 +104,23 @@ def looking(config: PredictConfig, told: object) -> PredictConfig:
     if not isinstance(told, LookAt):
         return config
     return replace(config, slice_zyx=(told.axis, told.index))
+
+
+def _first_stage(volume: Volume, segmenter: Segmenter, config: PredictConfig) -> Job[Mask | None]:
+    """The mask of a cascade's first stage, its boxes as previews; None for any other model."""
+    if segmenter.previous is None:
+        return None
+    job = predict(volume, segmenter.previous, replace(config, keep_softmax=False, clean=False))
+    wish: object = None
+    try:
+        while True:
+            event = job.send(wish)
+            wish = yield replace(event, preview=True) if isinstance(event, BoxDone) else event
+    except StopIteration as done:
+        result: Prediction = done.value
+        return result.mask
+    finally:
+        job.close()
 
 
 def _check_room_for_softmax(volume: Volume, n_outputs: int) -> None:
