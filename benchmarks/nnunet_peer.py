@@ -4,7 +4,7 @@ Runs in an environment with nnunetv2, as a child of `nnunet_equality.py`:
 
     python nnunet_peer.py HIPPOCAMPUS_FOLDER WORK_FOLDER prepare
     python nnunet_peer.py HIPPOCAMPUS_FOLDER WORK_FOLDER train   DATASET CONFIGURATION PLANS FOLD
-    python nnunet_peer.py HIPPOCAMPUS_FOLDER WORK_FOLDER predict MODEL_FOLDER FOLDS OUT MIRROR WIDE [PREVIOUS]
+    python nnunet_peer.py HIPPOCAMPUS_FOLDER WORK_FOLDER predict MODEL FOLDS OUT MIRROR WIDE [PRIOR]
 
 All work is done on one thread of a CPU. The plans are nnU-Net's own with fewer features and smaller
 patches, so that a model learns within a minute and a scan takes several tiles.
@@ -52,7 +52,7 @@ def raw_datasets() -> None:
 
 def _write_case(folder: Path, path: Path, dataset: str, number: int) -> None:
     import numpy as np
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     image, label = sitk.ReadImage(path), sitk.ReadImage(HIPPOCAMPUS / "labels" / path.name)
     values = sitk.GetArrayFromImage(image).astype(np.float32)
@@ -129,13 +129,24 @@ def train(dataset: str, configuration: str, plans_name: str, fold: int) -> None:
     plans = json.loads((folder / f"{plans_name}.json").read_text())
     plans["continue_training"] = False
     about = json.loads((folder / "dataset.json").read_text())
-    os.environ["nnUNet_n_proc_DA"] = "0"  # nnU-Net's word for "in this process"
+    os.environ.update({"nnUNet_n_proc_DA": "0"})  # "in this process"
     trainer = nnUNetTrainer(plans, configuration, fold, about, torch.device("cpu"))
     trainer.num_epochs, trainer.num_iterations_per_epoch = EPOCHS, STEPS
     trainer.num_val_iterations_per_epoch = 2
     trainer.configure_optimizers = lambda: _adam(trainer, torch)
     trainer.initialize()
-    trainer.run_training()
+    if trainer.is_cascaded:  # its weights do not matter here
+        _save_untrained(trainer, plans, about)
+    else:
+        trainer.run_training()
+
+
+def _save_untrained(trainer: Any, plans: Any, about: Any) -> None:
+    folder = Path(trainer.output_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder.parent / "plans.json").write_text(json.dumps(plans))
+    (folder.parent / "dataset.json").write_text(json.dumps(about))
+    trainer.save_checkpoint(str(folder / "checkpoint_final.pth"))
 
 
 def _adam(trainer: Any, torch: Any) -> Any:
