@@ -22,7 +22,7 @@ def origins(size: int, tile: int, overlap: float) -> tuple[int, ...]:
     if size <= tile:
         return (0,)
     steps = math.ceil((size - tile) / max(1.0, tile * (1 - overlap)))
-    return tuple(round((size - tile) * k / steps) for k in range(steps + 1))
+    return tuple(round((size - tile) / steps * k) for k in range(steps + 1))  # rounds as nnU-Net
 
 
 def gaussian(tile: int) -> npt.NDArray[np.float64]:
