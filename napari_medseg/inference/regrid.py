@@ -8,17 +8,20 @@ is that of interpolating all.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from napari_medseg.inference.between import Corners, between, interpolated
 from napari_medseg.inference.tiles import Box, Extent
 from napari_medseg.volume import Geometry
 
 SNAP = 1e-4  # of a voxel: nearer than this a point lies on a plane (affines are rounded)
 TIE = 1e-6  # likewise, for a point just half-way
+MANY = 6  # labels; fewer are all interpolated as soon
 IN_CACHE = 1 << 13  # points whose largest logit is found in one go
 POINTS_AT_ONCE = 1 << 18  # interpolated together; bounds the memory to labels x 1 MB
 
@@ -160,15 +163,18 @@ def labels_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> to
     here = decide(logits)
     if all(one.copies for one in maps):
         return here
-    corners = [_at(here, maps, which) for which in range(8)]
-    out = corners[0].clone()
-    mixed = torch.zeros_like(out, dtype=torch.bool)
-    for corner in corners[1:]:
-        mixed |= corner != out
-    points = mixed.reshape(-1).nonzero()[:, 0]
+    low, high = _extremes(here, maps)
+    points = (low != high).reshape(-1).nonzero()[:, 0]
+    flat, own = logits.reshape(len(logits), -1), here.reshape(-1)
+    many = len(logits) >= MANY and not regions
     for some in torch.split(points, POINTS_AT_ONCE) if len(points) else ():
-        out.view(-1)[some] = decide(_interpolated(logits, maps, some)[:, None])[0]
-    return out
+        corners = _corners(logits.shape[1:], maps, some)
+        if many:
+            pair = low.view(-1)[some], high.view(-1)[some]
+            low.view(-1)[some] = between(flat, own, corners, pair, lambda v: decide(v[:, None])[0])
+        else:
+            low.view(-1)[some] = decide(interpolated(flat, corners)[:, None])[0]
+    return low
 
 
 def softmax_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> torch.Tensor:
@@ -181,33 +187,35 @@ def softmax_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> t
     return (logits.sigmoid() if regions else logits.softmax(dim=0)).half()
 
 
-def _at(here: torch.Tensor, maps: AxisMaps, which: int) -> torch.Tensor:
-    """`here` (z, y, x) at one of the eight voxels around each point; bit 4 Z, 2 Y, 1 X upper."""
+def _extremes(here: torch.Tensor, maps: AxisMaps) -> tuple[torch.Tensor, torch.Tensor]:
+    """The smallest and the largest number (Z, Y, X) of `here` (z, y, x) around each point."""
+    low = high = here
     for axis, one in enumerate(maps):
-        index = one.upper if which & (4 >> axis) else one.lower
-        here = here.index_select(axis, torch.from_numpy(index).to(here.device))
-    return here
+        lower, upper, _ = _tensors(one, here.device)
+        low = torch.minimum(low.index_select(axis, lower), low.index_select(axis, upper))
+        high = torch.maximum(high.index_select(axis, lower), high.index_select(axis, upper))
+    return low, high
 
 
-def _interpolated(logits: torch.Tensor, maps: AxisMaps, points: torch.Tensor) -> torch.Tensor:
-    """Logits (L, N) at N of the maps' points, which are counted in C order."""
-    flat = logits.reshape(len(logits), -1)
+def _corners(shape: Sequence[int], maps: AxisMaps, points: torch.Tensor) -> Corners:
+    """The voxels around N of the maps' points, which are counted in C order."""
     size = [len(one.lower) for one in maps]
     where = (points // (size[1] * size[2]), points // size[2] % size[1], points % size[2])
     axes = [
-        tuple(part[index] for part in _tensors(one, logits.device))
+        tuple(part[index] for part in _tensors(one, points.device))
         for one, index in zip(maps, where, strict=True)
     ]
-    total = torch.zeros(len(flat), len(points), device=flat.device)
+    indices, shares = [], []
     for which in range(8):
         index = torch.zeros_like(points)
-        share = torch.ones(len(points), device=flat.device)
+        share = torch.ones(len(points), device=points.device)
         for axis, (lower, upper, weight) in enumerate(axes):
             high = bool(which & (4 >> axis))
-            index = index * logits.shape[axis + 1] + (upper if high else lower)
+            index = index * shape[axis] + (upper if high else lower)
             share = share * (weight if high else 1 - weight)
-        total.addcmul_(flat.index_select(1, index), share)
-    return total
+        indices.append(index)
+        shares.append(share)
+    return Corners(torch.stack(indices), torch.stack(shares))
 
 
 def _tensors(one: AxisMap, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -7,7 +7,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from napari_medseg.inference.regrid import AxisMap, axis_maps, labels_at, softmax_at, winners
+from napari_medseg.inference.regrid import (
+    MANY,
+    AxisMap,
+    axis_maps,
+    labels_at,
+    softmax_at,
+    winners,
+)
 from napari_medseg.preprocess.prepare import resized
 from napari_medseg.volume import Geometry
 
@@ -65,3 +72,28 @@ def test_points_beyond_the_ends_take_the_last_plane() -> None:
 
 def test_the_first_of_equal_logits_wins() -> None:
     assert winners(torch.tensor([[1.0, 0.0, 2.0], [1.0, 3.0, 2.0]])).tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("n_outputs", [MANY - 1, MANY, 40])
+@pytest.mark.parametrize("smooth", [True, False])
+@pytest.mark.parametrize(("low", "high"), SHAPES)
+def test_many_labels_are_decided_as_if_every_logit_were_interpolated(
+    low: tuple[int, int, int], high: tuple[int, int, int], smooth: bool, n_outputs: int
+) -> None:
+    torch.manual_seed(1)
+    noise = torch.randn(n_outputs, *low)
+    logits = smooth_logits(low, n_outputs) if smooth else noise
+    own = Geometry.from_spacing(high)
+    maps = axis_maps(own, resized(own, low))
+    expected = full_interpolation(logits, high).argmax(dim=0)
+    assert torch.equal(labels_at(logits, maps).long(), expected)
+
+
+def test_a_third_label_that_wins_only_in_between_is_found() -> None:
+    logits = torch.full((8, 1, 1, 2), -9.0)
+    logits[2, 0, 0] = torch.tensor([5.0, -5.0])
+    logits[5, 0, 0] = torch.tensor([-5.0, 5.0])
+    logits[7, 0, 0] = torch.tensor([4.0, 4.0])
+    own = Geometry.from_spacing((1, 1, 4))
+    labels = labels_at(logits, axis_maps(own, resized(own, (1, 1, 2))))
+    assert labels.reshape(-1).tolist() == [2, 7, 7, 5]
