@@ -31,7 +31,7 @@ from napari_medseg.volume import Geometry
 
 LOW, HIGH = (133, 171, 171), (200, 256, 256)
 THEIRS = 3  # labels that are timed
-AT_ONCE = 8  # planes of the mask that are made in one go
+AT_ONCE = 8  # planes of the mask that are made in one go, about as many as in a prediction
 
 
 def logits_of(n_labels: int) -> torch.Tensor:

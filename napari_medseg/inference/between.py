@@ -38,7 +38,7 @@ def interpolated(flat: torch.Tensor, corners: Corners) -> torch.Tensor:
     """Logits (L, N) at the points, of (L, V)."""
     total = torch.zeros(len(flat), corners.index.shape[1], device=flat.device)
     for index, share in zip(corners.index, corners.share, strict=True):
-        total.addcmul_(flat.index_select(1, index), share)
+        total.addcmul_(_columns(flat, index), share)
     return total
 
 
@@ -75,8 +75,9 @@ def between(
 
 def _of(flat: torch.Tensor, label: torch.Tensor, corners: Corners) -> torch.Tensor:
     """The interpolated logit of one label a point, (N,)."""
-    start = label.long() * flat.shape[1]
-    values = flat.reshape(-1)
+    step = flat.stride(0)
+    values = flat.as_strided(((len(flat) - 1) * step + flat.shape[1],), (1,))  # never a copy
+    start = label.long() * step
     total = torch.zeros(len(label), device=flat.device)
     for index, share in zip(corners.index, corners.share, strict=True):
         total.addcmul_(values[start + index], share)
@@ -92,28 +93,29 @@ def _others(
     """What no label but the two of a point can be above, (N,)."""
     used = torch.zeros(flat.shape[1], dtype=torch.bool, device=flat.device)
     used[corners.index.reshape(-1)] = True
-    voxels = used.nonzero()[:, 0]
-    place = torch.empty(flat.shape[1], dtype=torch.int32, device=flat.device)
-    place[voxels] = torch.arange(len(voxels), dtype=torch.int32, device=flat.device)
-    largest, second = _two_largest(flat, here, voxels)
+    largest, second = _two_largest(flat, here, used.nonzero()[:, 0])
     total = torch.zeros(corners.index.shape[1], device=flat.device)
     for index, share in zip(corners.index, corners.share, strict=True):
-        at, label = place[index].long(), here[index]
+        label = here[index]
         own = (label == pair[0]) | (label == pair[1])
-        total.addcmul_(torch.where(own, second[at], largest[at]), share)
+        total.addcmul_(torch.where(own, second[index], largest[index]), share)
     return total
 
 
 def _two_largest(
     flat: torch.Tensor, here: torch.Tensor, voxels: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The largest logit of each voxel, and the largest but that one."""
-    largest, second = torch.empty(2, len(voxels), device=flat.device)
+    """The largest logit of each of these voxels, and the largest but that one, (V,)."""
+    largest, second = torch.empty(2, flat.shape[1], device=flat.device)
     for start in range(0, len(voxels), VOXELS_AT_ONCE):
         some = voxels[start : start + VOXELS_AT_ONCE]
-        values = flat.index_select(1, some)
+        values = _columns(flat, some)
         best = here[some].long()[None]
-        span = slice(start, start + len(some))
-        largest[span] = values.gather(0, best)[0]
-        second[span] = values.scatter_(0, best, -torch.inf).amax(0)
+        largest[some] = values.gather(0, best)[0]
+        second[some] = values.scatter_(0, best, -torch.inf).amax(0)
     return largest, second
+
+
+def _columns(flat: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """(L, N) of (L, V), whose rows may lie apart: index_select would copy them all first."""
+    return flat.gather(1, index[None].expand(len(flat), -1))

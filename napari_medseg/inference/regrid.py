@@ -123,15 +123,17 @@ def _count_up_to_largest(values: npt.NDArray[np.float32], number: npt.NDArray[np
 
     In pieces that stay in the processor's cache: six times faster than argmax over a strided axis.
     """
+    kind = np.uint8 if len(values) < 256 else np.uint16
     for start in range(0, len(number), IN_CACHE):
         part = values[:, start : start + IN_CACHE]
         best = part.max(axis=0)
-        seen = np.zeros(part.shape[1], dtype=np.bool_)
-        before = np.zeros(part.shape[1], dtype=np.int16)
+        seen, equal = np.zeros((2, part.shape[1]), dtype=np.bool_)
+        since = np.zeros(part.shape[1], dtype=kind)  # values from the first largest one on
         for one in part:
-            seen |= one == best
-            before += ~seen
-        number[start : start + IN_CACHE] = before
+            np.equal(one, best, out=equal)
+            np.logical_or(seen, equal, out=seen)
+            np.add(since, seen.view(np.uint8), out=since)
+        number[start : start + IN_CACHE] = len(part) - since.astype(np.int16)
 
 
 def painted(logits: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ from napari_medseg.preprocess.pad import margin, padded
 from napari_medseg.preprocess.prepare import Prepared
 
 FLOAT_BYTES = 4
-BYTES_AT_ONCE = 128 << 20  # logits that become labels in one go
+BYTES_AT_ONCE = 256 << 20  # logits that become labels in one go
 
 
 @dataclass(frozen=True)
