@@ -13,10 +13,10 @@ from napari_medseg.cli.options import AsJson, OnDevice, Scan, Series
 from napari_medseg.cli.paths import check_outputs, find_model
 from napari_medseg.cli.report import Report, about
 from napari_medseg.errors import InputError
+from napari_medseg.inference.config import EngineName, Mode, PredictConfig
 from napari_medseg.volume.volume import COLOURS
 
 if TYPE_CHECKING:
-    from napari_medseg.inference.config import PredictConfig
     from napari_medseg.inference.events import Prediction
     from napari_medseg.models.card import ModelCard
     from napari_medseg.volume import Mask, Volume
@@ -48,6 +48,16 @@ Mirror: TypeAlias = Annotated[
 KeepLargest: TypeAlias = Annotated[
     bool, typer.Option("--keep-largest", help="Only the largest connected part of each label.")
 ]
+Engine: TypeAlias = Annotated[
+    EngineName,
+    typer.Option(help="What computes; auto measures once and takes the fastest that agrees."),
+]
+Extent: TypeAlias = Annotated[
+    Mode,
+    typer.Option(
+        help="full: all of the scan; regions: where a coarse look finds labels; auto: what pays."
+    ),
+]
 Clean: TypeAlias = Annotated[
     bool, typer.Option(help="Clean the mask by the rules that the model learned.")
 ]
@@ -73,6 +83,8 @@ def segment(
         Path | None, typer.Option(help="Also save the probabilities, one channel per label.")
     ] = None,
     mirror: Mirror = False,
+    engine: Engine = EngineName.AUTO,
+    mode: Extent = Mode.AUTO,
     keep_largest: KeepLargest = False,
     clean: Clean = True,
     as_json: AsJson = False,
@@ -83,7 +95,6 @@ def segment(
     repeat --model. A series in time is segmented frame by frame, into a mask of as many frames.
     """
     from napari_medseg import io
-    from napari_medseg.inference.config import PredictConfig
     from napari_medseg.models.card import read_card
 
     report = Report(as_json)
@@ -98,7 +109,12 @@ def segment(
     if mirror and not any(one.recipe.mirror_axes for one in cards):
         report.warn(card.name, "the model was not trained to be mirrored: --mirror does nothing")
     config = PredictConfig(
-        device=device, mirror=mirror, keep_softmax=softmax is not None, clean=clean
+        device=device,
+        engine=engine,
+        mode=mode,
+        mirror=mirror,
+        keep_softmax=softmax is not None,
+        clean=clean,
     )
     if volume.n_channels > len(card.recipe.channels):
         _segment_series(volume, cards, config, out, keep_largest, report)
@@ -114,6 +130,7 @@ def segment(
         "labels": labels,
         "seconds": prediction.seconds,
         "device": prediction.device,
+        "how": prediction.how,
         "clean": _rules(cards) if clean else [],
     }
     rows = [(name, one["value"], one["voxels"], one["volume_ml"]) for name, one in labels.items()]
