@@ -7,7 +7,8 @@
 Every row runs in a process of its own, row after row, round after round; the table shows medians.
 CPU seconds (user and system, all threads) hardly depend on what else the machine does; wall seconds
 do. Loading the network and compiling it is not counted, for nobody; reading the scan neither.
-`--null L` replaces the network by a ready answer of L outputs: what is left is the bookkeeping.
+`--null L` replaces the network by a ready answer for L outputs, all but the last layer where we
+leave that for later: what is left is the bookkeeping. "own GB" is what was taken while it ran.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ from napari_medseg.inference.config import EngineName, Mode, PredictConfig
 from napari_medseg.inference.device import half_type, keep_freed_memory
 from napari_medseg.inference.events import BoxDone
 from napari_medseg.inference.forward import cut
+from napari_medseg.inference.head import PAYS
 from napari_medseg.inference.predict import predict
 from napari_medseg.inference.runner import Runner, runner_of
 from napari_medseg.inference.tiles import Tiling
 from napari_medseg.jobs import finish
-from napari_medseg.models import build, checkpoint
+from napari_medseg.models import checkpoint
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.prepare import prepare
 from napari_medseg.volume import Label, Mask, Volume
@@ -80,8 +82,8 @@ ROWS = {
 NULL_ROWS = ("nnunet", "raw", "ours")
 
 
-def null_engine(outputs: int) -> object:
-    """Instead of a network; two answers in turn, as engines keep them."""
+def null_engine(maps: int) -> object:
+    """Instead of a network: a ready answer of so many maps."""
     ready: dict[tuple[int, ...], torch.Tensor] = {}
 
     def build(*_: object) -> object:
@@ -89,12 +91,22 @@ def null_engine(outputs: int) -> object:
             shape = tuple(tile.shape[1:])
             if shape not in ready:
                 generator = torch.Generator().manual_seed(0)
-                ready[shape] = torch.randn(outputs, *shape, generator=generator)
+                ready[shape] = torch.randn(maps, *shape, generator=generator)
             return ready[shape].clone()
 
         return compute
 
     return build
+
+
+def many_heads(segmenter: Segmenter, outputs: int) -> dict[str, torch.Tensor]:
+    """The weights with as many outputs as asked for."""
+    weights = dict(segmenter.weights)
+    for name, tensor in segmenter.weights.items():
+        if ".seg_layers." in name:
+            generator = torch.Generator().manual_seed(0)
+            weights[name] = torch.randn(outputs, *tensor.shape[1:], generator=generator)
+    return weights
 
 
 def bare(row: Row, runner: Runner, tensor: torch.Tensor) -> None:
@@ -277,8 +289,10 @@ def main() -> int:
         segmenter = replace(segmenter, recipe=replace(segmenter.recipe, labels=labels, scout=1.0))
     if args.row:
         if args.null:
-            engines.build_engine = null_engine(args.null)  # type: ignore[assignment]
-            build.network_of = lambda *_: torch.nn.Identity()  # type: ignore[assignment,misc]
+            segmenter = replace(segmenter, weights=many_heads(segmenter, args.null))
+            maps = min(args.null, segmenter.network.features[0])
+            wanted = maps if args.null >= PAYS * maps else args.null
+            engines.build_engine = null_engine(wanted)  # type: ignore[assignment]
         out = args.work / f"{args.row}.npy"
         result = one_row(ROWS[args.row], segmenter, volume, args.device, out)
         sys.stdout.write(json.dumps(result) + "\n")

@@ -23,18 +23,18 @@ class _Slab:
 
 
 class Canvas:
-    """Blended logits of one box of the network's grid.
+    """Blended logits, or feature maps, of one box of the network's grid.
 
     Holds float32 (L, z, y, x) of the planes along `axis` that tiles have touched and that are not
     forgotten yet: with tiles taken outward from a plane, about two tiles' depth.
     """
 
     def __init__(
-        self, tiling: Tiling, box: Box, axis: int, n_outputs: int, device: torch.device
+        self, tiling: Tiling, box: Box, axis: int, n_maps: int, device: torch.device
     ) -> None:
         self.box, self.axis = box, axis
         self._tiling = tiling
-        self._n_outputs = n_outputs
+        self._n_maps = n_maps
         self._device = device
         self._shares = [
             {start: torch.from_numpy(share).to(device) for start, share in tiling.shares(a).items()}
@@ -73,7 +73,7 @@ class Canvas:
     def peek(self, box: Box) -> torch.Tensor:
         """Logits (L, z, y, x) of a part of the box as far as tiles are in; 0 where none is."""
         out = torch.zeros(
-            [self._n_outputs, *(part.stop - part.start for part in box)], device=self._device
+            [self._n_maps, *(part.stop - part.start for part in box)], device=self._device
         )
         for slab in self._slabs:
             own = self._within(slab.start, slab.stop)
@@ -109,7 +109,7 @@ class Canvas:
         if any(part.stop <= part.start for part in both):
             return
         if slab.logits is None:
-            shape = [self._n_outputs, *(part.stop - part.start for part in box)]
+            shape = [self._n_maps, *(part.stop - part.start for part in box)]
             slab.logits = torch.zeros(shape, device=self._device)
         inside = _shifted(both, origin)
         onto = _shifted(both, [part.start for part in box])

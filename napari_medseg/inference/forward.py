@@ -11,6 +11,7 @@ import torch
 
 from napari_medseg.errors import ModelError
 from napari_medseg.inference.engine import Engine
+from napari_medseg.inference.head import Head
 from napari_medseg.inference.tiles import Extent
 
 T = TypeVar("T")
@@ -18,6 +19,9 @@ T = TypeVar("T")
 
 class Forward:
     """A tile in, float32 logits out: the mean over engines and mirrorings.
+
+    Where a network has many labels they are feature maps instead, and `logits` makes logits of them
+    once they are blended.
 
     Logits that are not finite, as 16 bits may give, are computed again by the engines of
     `fallback`, and so are all tiles after it.
@@ -28,9 +32,11 @@ class Forward:
         engines: Sequence[Engine],
         fallback: Callable[[], Sequence[Engine]] | None = None,
         mirror_axes: Sequence[int] = (),
+        head: Head | None = None,
     ) -> None:
         self._engines = engines
         self._fallback = fallback
+        self._head = head
         self._flips = [
             tuple(axis + 1 for axis in axes)
             for n in range(len(mirror_axes) + 1)
@@ -56,6 +62,14 @@ class Forward:
         if not _finite(logits):
             raise ModelError("a network must give finite numbers, got NaN; use another model")
         return logits
+
+    def n_maps(self, n_outputs: int) -> int:
+        """How many maps a tile gives, for so many outputs."""
+        return n_outputs if self._head is None else self._head.n_maps
+
+    def logits(self, blended: torch.Tensor) -> torch.Tensor:
+        """Logits (L, ...) of what tiles were blended to."""
+        return blended if self._head is None else self._head(blended)
 
     def _mean(self, tile: torch.Tensor) -> torch.Tensor:
         if len(self._engines) == len(self._flips) == 1:

@@ -61,12 +61,12 @@ class Glance:
         maps: AxisMaps,
         tile: Extent,
         step: Extent,
-        n_outputs: int,
+        n_maps: int,
         forward: Callable[[Extent], Forward],
     ) -> None:
         self._tensor, self._maps = tensor, maps
         self._tile, self._step = tile, step
-        self._n_outputs = n_outputs
+        self._n_maps = n_maps
         self._forward = forward
         self._made: dict[Extent, Forward] = {}
 
@@ -96,10 +96,10 @@ class Glance:
         if tile not in self._made:
             self._made[tile] = self._forward(tile)
         forward = self._made[tile]
-        canvas = Canvas(tiling, local, axis, self._n_outputs, torch.device("cpu"))
+        canvas = Canvas(tiling, local, axis, self._n_maps, torch.device("cpu"))
         for origin in tiling.touching(local):
             canvas.add(origin, forward(cut(part, origin, tile)))
-        return canvas.read(0, thin)
+        return forward.logits(canvas.read(0, thin))
 
 
 def _between(along: AxisMap, planes: slice, index: int) -> slice:

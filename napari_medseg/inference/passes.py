@@ -60,9 +60,9 @@ class Passes:
         self._view = View.of(prepared.turn, config.slice_zyx)
         self._look: View | None = None
         self._shape: Extent = prepared.geometry.shape
-        n_outputs = segmenter.recipe.n_outputs
+        n_outputs, n_maps = segmenter.recipe.n_outputs, self._runner.n_maps
         self._full = Sweep.plan(
-            prepared, way.tile, config.overlap, self._view, n_outputs, budget_bytes(config)
+            prepared, way.tile, config.overlap, self._view, n_outputs, n_maps, budget_bytes(config)
         )
 
     def run(self) -> Generator[object, object, How]:
@@ -190,7 +190,7 @@ class Passes:
             full.maps,
             self._way.tile,
             runner.step,
-            full.n_outputs,
+            full.n_maps,
             lambda tile: runner.forward(engine, tile),
         )
 

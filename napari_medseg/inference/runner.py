@@ -16,6 +16,7 @@ from napari_medseg.inference import engine as engines
 from napari_medseg.inference.config import EngineName, PredictConfig
 from napari_medseg.inference.engine import Engine
 from napari_medseg.inference.forward import Forward
+from napari_medseg.inference.head import Head, split
 from napari_medseg.inference.measure import pick
 from napari_medseg.inference.onnx_engine import OnnxEngine
 from napari_medseg.inference.tiles import Extent
@@ -58,12 +59,10 @@ class Runner:
     def forward(self, name: EngineName, tile: Extent, mirror: bool = False) -> Forward:
         """What computes tiles of that size."""
         axes = self._segmenter.recipe.mirror_axes if mirror else ()
+        built, head = self._engines(name, tile), self._split[1]
         if name in (EngineName.ONNX, EngineName.TORCH):
-            return Forward(self._engines(name, tile), None, axes)
-        reference = EngineName.TORCH
-        return Forward(
-            self._engines(name, tile), lambda: self._engines(reference, tile), mirror_axes=axes
-        )
+            return Forward(built, None, axes, head)
+        return Forward(built, lambda: self._engines(EngineName.TORCH, tile), axes, head)
 
     @cached_property
     def step(self) -> Extent:
@@ -82,6 +81,12 @@ class Runner:
         return z, y, x
 
     @property
+    def n_maps(self) -> int:
+        """Maps that are blended: one for each output, or fewer where these are made of them."""
+        head = self._split[1]
+        return self._segmenter.recipe.n_outputs if head is None else head.n_maps
+
+    @property
     def _flat(self) -> bool:
         return self._segmenter.network.dims == 2
 
@@ -89,6 +94,14 @@ class Runner:
     def _networks(self) -> list[nn.Module]:
         members = range(len(self._segmenter.members))
         return [build.network_of(self._segmenter, self._device, member) for member in members]
+
+    @cached_property
+    def _split(self) -> tuple[list[nn.Module], Head | None]:
+        """What the engines compute, and the last layer where that is left for later."""
+        if self._segmenter.network.family is Family.ONNX:
+            return [], None
+        parts = split(self._networks[0]) if len(self._networks) == 1 else None
+        return (self._networks, None) if parts is None else ([parts[0]], parts[1])
 
     @cached_property
     def _fingerprint(self) -> str:
@@ -109,7 +122,7 @@ class Runner:
         shape = (self._segmenter.recipe.n_inputs, *tile)
         return [
             engines.build_engine(name, network, self._device, shape, self._flat)
-            for network in self._networks
+            for network in self._split[0]
         ]
 
 

@@ -55,7 +55,7 @@ def scout(
     d, h, w = tensor.shape[1:]
     tiling = Tiling.over((d, h, w), tile, OVERLAP)
     everything = (slice(0, d), slice(0, h), slice(0, w))
-    canvas = Canvas(tiling, everything, 0, recipe.n_outputs, torch.device("cpu"))
+    canvas = Canvas(tiling, everything, 0, forward.n_maps(recipe.n_outputs), torch.device("cpu"))
     done = ahead(
         lambda origin: forward(cut(tensor, origin, tile)), iter(tiling.touching(everything))
     )
@@ -65,7 +65,7 @@ def scout(
     z, y, x = (
         slice(margin(n, t), margin(n, t) + n) for n, t in zip(coarse.shape[1:], tile, strict=True)
     )
-    logits = canvas.read(0, tiling.shape[0])[:, z, y, x]
+    logits = forward.logits(canvas.read(0, tiling.shape[0])[:, z, y, x])
     chance = 1 - logits.softmax(0)[0]
     return Scouted(winners(logits).numpy(), (chance >= LEAST_CHANCE).numpy())
 

@@ -47,6 +47,8 @@ class Sweep:
         float32 (C, Z, Y, X), nowhere smaller than a tile.
     maps
         Where the scan's voxels, on canonical axes, lie in it.
+    n_maps
+        What is blended: logits, or fewer feature maps that they are made of.
     parts
         Predicted one after another; more than one where the logits of all would not fit in memory,
         or where labels were found in several places.
@@ -57,6 +59,7 @@ class Sweep:
     tensor: torch.Tensor
     maps: AxisMaps
     n_outputs: int
+    n_maps: int
     parts: tuple[Part, ...]
     axis: int
     whole_bytes: float
@@ -69,16 +72,17 @@ class Sweep:
         overlap: float,
         view: View,
         n_outputs: int,
+        n_maps: int,
         budget_bytes: float,
     ) -> Sweep:
         """The pass whose blended tiles take at most `budget_bytes`, in as few parts as possible."""
         tensor, maps = _fitted(prepared, tile)
         tiling = Tiling.over(_extent(tensor), tile, overlap)
         shape = prepared.turn.target.shape
-        whole = cls(tensor, maps, n_outputs, (Part(_whole(shape), tiling),), view.axis, 0)
+        whole = cls(tensor, maps, n_outputs, n_maps, (Part(_whole(shape), tiling),), view.axis, 0)
         strips = _strips(shape, view.axis, math.ceil(whole.blend_bytes() / budget_bytes))
         parts = tuple(Part(box, tiling) for box in strips)
-        return cls(tensor, maps, n_outputs, parts, view.axis, budget_bytes)
+        return cls(tensor, maps, n_outputs, n_maps, parts, view.axis, budget_bytes)
 
     @property
     def tile(self) -> Extent:
@@ -104,7 +108,7 @@ class Sweep:
         May be sent another View: what is left is taken in its order.
         """
         for part in self.parts:
-            view = yield from _Pass(self, part, store, result, view).run(forward, glance)
+            view = yield from _Pass(self, part, forward, store, result, view).run(glance)
 
     def _source(self, part: Part) -> Box:
         """The voxels of the part's lattice that its box lies in."""
@@ -115,20 +119,27 @@ class Sweep:
         planes = min(
             source[self.axis].stop - source[self.axis].start, 2 * part.tiling.tile[self.axis]
         )
-        return int(FLOAT_BYTES * self.n_outputs * planes * _area(source, self.axis))
+        return int(FLOAT_BYTES * self.n_maps * planes * _area(source, self.axis))
 
 
 class _Pass:
     """One part of a sweep while it runs."""
 
     def __init__(
-        self, sweep: Sweep, part: Part, store: torch.device, result: Result, view: View
+        self,
+        sweep: Sweep,
+        part: Part,
+        forward: Forward,
+        store: torch.device,
+        result: Result,
+        view: View,
     ) -> None:
         self._sweep, self._part, self._result = sweep, part, result
+        self._forward = forward
         self._axis = sweep.axis
         self._maps = _local(sweep.maps, part.start)
         self._source = needed(self._maps, part.box)
-        self._canvas = Canvas(part.tiling, self._source, sweep.axis, sweep.n_outputs, store)
+        self._canvas = Canvas(part.tiling, self._source, sweep.axis, sweep.n_maps, store)
         self._pending = np.zeros(len(self._maps[sweep.axis].lower), dtype=np.bool_)
         self._pending[part.box[sweep.axis]] = True
         self._flying: list[Extent] = []
@@ -138,9 +149,8 @@ class _Pass:
         )
         self._wait_for_cover()
 
-    def run(
-        self, forward: Forward, glance: Glance | None
-    ) -> Generator[BoxDone | None, View | None, View]:
+    def run(self, glance: Glance | None) -> Generator[BoxDone | None, View | None, View]:
+        forward = self._forward
         tiles = ahead(lambda origin: forward(self._cut(origin)), self._next())
         try:
             yield from self._glanced(glance)
@@ -174,7 +184,7 @@ class _Pass:
 
     def _holds_all(self) -> bool:
         """Whether all planes may be kept at once, as it takes to go across them."""
-        area = _area(self._source, self._axis) * FLOAT_BYTES * self._sweep.n_outputs
+        area = _area(self._source, self._axis) * FLOAT_BYTES * self._sweep.n_maps
         span = self._source[self._axis]
         return bool(area * (span.stop - span.start) <= self._sweep.whole_bytes)
 
@@ -221,13 +231,13 @@ class _Pass:
         for start, stop in runs(todo, self._first(), len(todo)):
             box = with_span(slice_box, self._axis, slice(start, stop))
             source = needed(self._maps, box)
-            logits = self._canvas.peek(source)
+            logits = self._forward.logits(self._canvas.peek(source))
             yield self._result.preview(box, logits, spans(self._maps, box, source))
 
     def _write(self, box: Box) -> BoxDone:
         planes = self._maps[self._axis].planes(box[self._axis])
         source = with_span(self._source, self._axis, planes)
-        logits = self._canvas.read(planes.start, planes.stop)
+        logits = self._forward.logits(self._canvas.read(planes.start, planes.stop))
         return self._result.write(box, logits, spans(self._maps, box, source))
 
     def _ready(self) -> npt.NDArray[np.bool_]:
