@@ -75,12 +75,13 @@ def between(
 
 def _of(flat: torch.Tensor, label: torch.Tensor, corners: Corners) -> torch.Tensor:
     """The interpolated logit of one label a point, (N,)."""
-    step = flat.stride(0)
-    values = flat.as_strided(((len(flat) - 1) * step + flat.shape[1],), (1,))  # never a copy
-    start = label.long() * step
+    row, column = flat.stride()
+    length = (len(flat) - 1) * row + (flat.shape[1] - 1) * column + 1
+    values = flat.as_strided((length,), (1,))  # never a copy
+    start = label.long() * row
     total = torch.zeros(len(label), device=flat.device)
     for index, share in zip(corners.index, corners.share, strict=True):
-        total.addcmul_(values[start + index], share)
+        total.addcmul_(values[start + index * column], share)
     return total
 
 

@@ -2,7 +2,8 @@
 
 Measured once on a piece of the first tile and remembered in the user's cache folder: for the
 machine, the versions of the engines and the weights. An engine counts only if at least 99.9 % of
-its labels are those of the float32 reference.
+its labels are those of the float32 reference, and of every label nearly all of its voxels; a piece
+that shows no label proves nothing and is not remembered.
 """
 
 from __future__ import annotations
@@ -26,15 +27,23 @@ from napari_medseg.inference.config import EngineName
 from napari_medseg.inference.engine import Engine
 
 AGREES = 0.999  # share of voxels with the reference's label
+SAME = 0.98  # least Dice of each label of the piece with the reference's
+FEWEST = 50  # voxels of a label: of fewer one more or less is much
 LONGEST = 64  # voxels of the measured piece along each axis
 LONGEST_FLAT = 256  # of a 2-D network: a piece must take longer than a thread takes to wake
 REMEMBERED = 200  # models; the oldest go
 
 Make = Callable[[EngineName, Sequence[int]], Engine]
+Decide = Callable[[torch.Tensor], torch.Tensor]
 
 
 def pick(
-    names: Sequence[EngineName], make: Make, sample: torch.Tensor, step: Sequence[int], model: str
+    names: Sequence[EngineName],
+    make: Make,
+    decide: Decide,
+    sample: torch.Tensor,
+    step: Sequence[int],
+    model: str,
 ) -> EngineName:
     """The name of the engine to use.
 
@@ -43,7 +52,9 @@ def pick(
     names
         What can run here; the last is the reference.
     make
-        Builds an engine for a shape (C, Z, Y, X).
+        Builds an engine for a shape (C, Z, Y, X); one that cannot be built is left out.
+    decide
+        Label numbers (Z, Y, X) of an engine's answer (L, Z, Y, X); 0 is background.
     sample
         float32 (C, Z, Y, X), a tile that holds something.
     step
@@ -58,24 +69,33 @@ def pick(
     for name in names:
         if name == remembered:
             return name
-    best = _fastest(names, make, _middle(sample, step))
-    _remember(key, best)
+    best, proven = _fastest(names, make, decide, _middle(sample, step))
+    if proven:
+        _remember(key, best)
     return best
 
 
-def agreement(logits: torch.Tensor, reference: torch.Tensor) -> float:
-    """Share of voxels whose largest logit is the same."""
-    return float((logits.argmax(0) == reference.argmax(0)).double().mean())
+def agreement(labels: torch.Tensor, reference: torch.Tensor) -> float:
+    """Share of voxels with the same number."""
+    return float((labels == reference).double().mean())
 
 
-def _fastest(names: Sequence[EngineName], make: Make, piece: torch.Tensor) -> EngineName:
+def _fastest(
+    names: Sequence[EngineName], make: Make, decide: Decide, piece: torch.Tensor
+) -> tuple[EngineName, bool]:
+    """The fastest engine that agrees, and whether the piece shows enough to say so."""
     seconds, wanted = _timed(make(names[-1], piece.shape), piece)
-    best, reference = names[-1], wanted.cpu()
+    best, reference = names[-1], decide(wanted).cpu()
+    if int((reference != 0).sum()) < FEWEST:
+        return best, False
     for name in names[:-1]:
-        taken, logits = _timed(make(name, piece.shape), piece)
-        if taken < seconds and _agrees(logits.cpu(), reference):
+        try:
+            taken, answer = _timed(make(name, piece.shape), piece)
+        except Exception:  # noqa: BLE001  an engine that cannot run this network is just not taken
+            continue
+        if taken < seconds and _agrees(answer, decide(answer).cpu(), reference):
             best, seconds = name, taken
-    return best
+    return best, True
 
 
 def _timed(engine: Engine, piece: torch.Tensor) -> tuple[float, torch.Tensor]:
@@ -88,8 +108,15 @@ def _timed(engine: Engine, piece: torch.Tensor) -> tuple[float, torch.Tensor]:
     return time.perf_counter() - started, logits
 
 
-def _agrees(logits: torch.Tensor, reference: torch.Tensor) -> bool:
-    return bool(torch.isfinite(logits).all()) and agreement(logits, reference) >= AGREES
+def _agrees(answer: torch.Tensor, labels: torch.Tensor, reference: torch.Tensor) -> bool:
+    if not torch.isfinite(answer).all() or agreement(labels, reference) < AGREES:
+        return False
+    for label in torch.unique(torch.cat([labels.flatten(), reference.flatten()])).tolist():
+        one, two = labels == label, reference == label
+        total = int(one.sum() + two.sum())
+        if total >= 2 * FEWEST and 2 * int((one & two).sum()) < SAME * total:
+            return False
+    return True
 
 
 def _middle(sample: torch.Tensor, step: Sequence[int]) -> torch.Tensor:

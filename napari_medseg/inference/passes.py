@@ -21,7 +21,7 @@ from napari_medseg.inference.runner import Runner, runner_of
 from napari_medseg.inference.scout import Scouted, body, scout, scout_tiles, worth_looking
 from napari_medseg.inference.sweep import Part, Sweep
 from napari_medseg.inference.tiles import Box, Extent, with_span
-from napari_medseg.jobs import Job, Progress
+from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.prepare import Prepared
 
@@ -71,12 +71,24 @@ class Passes:
         full = self._full
         voxels = config.scans * full.n_tiles() * math.prod(tile)
         engine = self._runner.choose(config, self._sample(), voxels)
-        forward = self._runner.forward(engine, tile, config.mirror)
+        try:
+            forward = self._runner.forward(engine, tile, config.mirror)
+        except Exception as error:
+            if config.engine is not EngineName.AUTO or engine is EngineName.TORCH:
+                raise
+            yield Notice(f"{engine} cannot run this model ({str(error)[:60]}): using PyTorch")
+            engine = EngineName.TORCH
+            forward = self._runner.forward(engine, tile, config.mirror)
         sweep, mode, scouted = full, "full", 0
-        if config.mode is not Mode.FULL and not config.keep_softmax:
+        if config.mode is Mode.REGIONS and (self._recipe.scout <= 1 or config.keep_softmax):
+            why = "with probabilities" if config.keep_softmax else "with this model"
+            yield Notice(f"A coarse look cannot decide what is computed {why}: all of the scan is")
+        elif config.mode is not Mode.FULL and not config.keep_softmax:
             sweep, mode, scouted = yield from self._closer(engine)
         fits = sweep.blend_bytes() <= SHARE_OF_FREE * devices.free_bytes(self._way.device)
         store = self._way.device if fits else torch.device("cpu")
+        room = SHARE_OF_FREE * devices.free_bytes(store)
+        sweep = replace(sweep, whole_bytes=min(sweep.whole_bytes, room))
         glance = self._glance(engine) if mode == "full" else None
         done, total = scouted, scouted + sweep.n_tiles()
         yield from self._followed(

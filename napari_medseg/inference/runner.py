@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import nn
 
+from napari_medseg.errors import InputError
 from napari_medseg.inference import engine as engines
 from napari_medseg.inference.config import EngineName, PredictConfig
 from napari_medseg.inference.engine import Engine
@@ -19,6 +20,7 @@ from napari_medseg.inference.forward import Forward
 from napari_medseg.inference.head import Head, split
 from napari_medseg.inference.measure import pick
 from napari_medseg.inference.onnx_engine import OnnxEngine
+from napari_medseg.inference.regrid import painted, winners
 from napari_medseg.inference.tiles import Extent
 from napari_medseg.models import build
 from napari_medseg.models.checkpoint import weights_hash
@@ -45,7 +47,7 @@ class Runner:
         if self._segmenter.network.family is Family.ONNX:
             return EngineName.ONNX
         if config.engine is not EngineName.AUTO:
-            return config.engine
+            return self._asked(config.engine)
         if voxels < MEASURING_PAYS:
             return EngineName.TORCH
         network = self._networks[0]
@@ -53,8 +55,18 @@ class Runner:
         def make(name: EngineName, shape: Sequence[int]) -> Engine:
             return engines.build_engine(name, network, self._device, tuple(shape), self._flat)
 
+        decide = painted if self._segmenter.recipe.regions else winners
         names = engines.candidates(self._device)
-        return pick(names, make, sample, self.step, self._fingerprint)
+        return pick(names, make, decide, sample, self.step, self._fingerprint)
+
+    def _asked(self, name: EngineName) -> EngineName:
+        here = engines.candidates(self._device)
+        if name not in here:
+            raise InputError(
+                f"an engine must be one of {', '.join(reversed(here))} or auto on this "
+                f"{self._device.type} for this model, got {name}"
+            )
+        return name
 
     def forward(self, name: EngineName, tile: Extent, mirror: bool = False) -> Forward:
         """What computes tiles of that size."""

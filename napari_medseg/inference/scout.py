@@ -27,7 +27,7 @@ MARGIN_SHARE = 1 / 8  # of a tile around what was found: the network wants to se
 PAYS = 0.75  # of the tiles of the whole; for less saved, the whole is computed
 BODY_HU = -300.0  # between air or a thin blanket and skin
 BODY_MM = 3.0  # this far apart are the voxels that tell where the body is
-SMALL_PIECE = 0.02  # of the largest piece
+SMALL_PIECE_ML = 5.0  # a smaller piece is no part of a patient
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +104,16 @@ def body(
     if recipe.normalise is not Normalise.CT_WINDOW or low >= BODY_HU or high <= BODY_HU:
         return None
     level = (BODY_HU - low) / (high - low) * 2 - 1
-    z, y, x = (slice(None, None, max(1, round(BODY_MM / mm))) for mm in spacing_mm)
-    solid = (tensor[0, z, y, x] > level).numpy()
+    steps = [max(1, round(BODY_MM / mm)) for mm in spacing_mm]
+    z, y, x = (slice(None, None, step) for step in steps)
+    own = recipe.neighbours  # of the channels, that of the slice itself
+    solid = (tensor[own, z, y, x] > level).numpy()
     thick = ndimage.binary_opening(np.pad(solid, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
     pieces = cc3d.connected_components(thick, connectivity=26)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    return np.asarray((sizes > SMALL_PIECE * sizes.max())[pieces]) if sizes.any() else None
+    ml = math.prod(step * mm for step, mm in zip(steps, spacing_mm, strict=True)) / 1000
+    large = np.bincount(pieces.ravel()) * ml >= SMALL_PIECE_ML
+    large[0] = False
+    return np.asarray(large[pieces]) if large.any() else None
 
 
 def _padded(found: Bools, shape: Extent, grid: Extent) -> Bools:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import cc3d
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -19,7 +21,8 @@ from napari_medseg.preprocess.recipe import Recipe
 from napari_medseg.training.config import IGNORE
 from napari_medseg.training.sampling import Lesson, lesson
 
-MISSED = 0.001  # share of a case's labelled voxels that may lie outside of what was found
+FEWEST = 3  # held-back cases with labels; fewer prove too little
+MISSED = 0.02  # share of a connected piece of a label that may lie outside of what was found
 
 
 def coarse_lesson(one: Lesson, factor: float) -> Lesson:
@@ -32,7 +35,10 @@ def coarse_lesson(one: Lesson, factor: float) -> Lesson:
 def checked(
     network: nn.Module, held: Sequence[Lesson], recipe: Recipe, device: torch.device, half: bool
 ) -> Job[Recipe]:
-    """The recipe; without the coarse look if that misses a part of a label in a held-back case."""
+    """The recipe; without the coarse look if that misses a piece of a label in a held-back case.
+
+    However small: a lesion that is nowhere near anything found would never be computed.
+    """
     if recipe.scout <= 1:
         return recipe
     forward = Forward([TorchEngine(network, device, False, half)])
@@ -42,24 +48,34 @@ def checked(
         if missed > MISSED:
             yield Notice(
                 "Predictions will compute whole scans: a coarse look misses "
-                f"{missed:.1%} of the labels of a held-back case"
+                f"{missed:.0%} of a piece of a label in a held-back case"
             )
             return replace(recipe, scout=1.0)
-    return recipe if held else replace(recipe, scout=1.0)
+    shown = sum(bool(_labelled(one).any()) for one in held)
+    return recipe if shown >= FEWEST else replace(recipe, scout=1.0)
 
 
 def _missed(one: Lesson, recipe: Recipe, forward: Forward) -> float:
-    """Share of the labelled voxels that lie in no box that would be computed."""
+    """Largest share of a piece of a label that lies in no box that would be computed."""
     seen = finish(scout(one.image.float(), recipe, recipe.patch, forward))
     d, h, w = one.target.shape
     boxes = worth_looking(seen.found, (d, h, w), recipe.patch, 0.5, always=True) or []
     z, y, x = (margin(n, t) for n, t in zip((d, h, w), recipe.patch, strict=True))
-    labelled = ((one.target != 0) & (one.target != IGNORE)).numpy()
-    held = np.zeros_like(labelled)
+    held = np.zeros((d, h, w), dtype=np.bool_)
     for box in boxes:
         a, b, c = (
             slice(max(0, span.start - m), max(0, span.stop - m))
             for span, m in zip(box, (z, y, x), strict=True)
         )
         held[a, b, c] = True
-    return float((labelled & ~held).sum() / max(1, labelled.sum()))
+    pieces = cc3d.connected_components(_labelled(one), connectivity=26)
+    sizes, outside = np.bincount(pieces.ravel()), np.bincount(pieces[~held].ravel())
+    missed = np.zeros(len(sizes))
+    missed[: len(outside)] = outside
+    return float((missed[1:] / sizes[1:]).max(initial=0.0))
+
+
+def _labelled(one: Lesson) -> npt.NDArray[np.uint8]:
+    """The target (Z, Y, X); 0 also where nobody knows."""
+    target = one.target.numpy()
+    return np.where(target == IGNORE, 0, target).astype(np.uint8)

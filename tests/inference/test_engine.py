@@ -14,6 +14,7 @@ from torch import nn
 from napari_medseg.inference.config import EngineName
 from napari_medseg.inference.engine import Engine, build_engine, candidates
 from napari_medseg.inference.measure import agreement, pick
+from napari_medseg.inference.regrid import painted, winners
 from napari_medseg.models.build import build
 from napari_medseg.models.config import Family, NetworkConfig
 
@@ -52,7 +53,7 @@ def test_every_engine_gives_the_reference_s_labels(engine: EngineName, name: str
     assert logits.dtype == torch.float32
     assert logits.shape == wanted.shape == (3, *tile.shape[1:])
     sure = (wanted.topk(2, dim=0).values.diff(dim=0).abs()[0]) > 0.1
-    assert agreement(logits[:, sure], wanted[:, sure]) > 0.999
+    assert agreement(winners(logits)[sure], winners(wanted)[sure]) > 0.999
 
 
 @pytest.mark.parametrize("engine", candidates(CPU))
@@ -88,7 +89,7 @@ class Timed:
         return self.logits
 
 
-RIGHT = torch.stack([torch.zeros(4, 4, 4), torch.ones(4, 4, 4)])
+RIGHT = torch.stack([torch.zeros(16, 16, 16), torch.ones(16, 16, 16)])
 WRONG = RIGHT.flip(0)
 NAMES = (EngineName.OPENVINO_HALF, EngineName.TORCH_HALF, REFERENCE)
 
@@ -97,7 +98,7 @@ def picked(answers: dict[EngineName, Timed], model: str = "m") -> EngineName:
     def make(name: EngineName, shape: Sequence[int]) -> Engine:
         return answers[name]
 
-    return pick(NAMES, make, torch.zeros(1, 4, 4, 4), (2, 2, 2), model)
+    return pick(NAMES, make, winners, torch.zeros(1, 16, 16, 16), (2, 2, 2), model)
 
 
 def test_the_fastest_engine_that_agrees_is_taken() -> None:
@@ -114,6 +115,42 @@ def test_an_engine_that_gives_nan_is_not_taken() -> None:
     nan = torch.full_like(RIGHT, torch.nan)
     answers = {NAMES[0]: Timed(0, nan), NAMES[1]: Timed(0, nan), NAMES[2]: Timed(0.05, RIGHT)}
     assert picked(answers) is REFERENCE
+
+
+def test_an_engine_that_loses_a_small_label_is_not_taken() -> None:
+    """99.9 % of the voxels are background's."""
+    wanted = torch.stack([torch.zeros(64, 64, 64), torch.full((64, 64, 64), -1.0)])
+    wanted[1, :6, :6, :6] = 1
+    lost = torch.stack([torch.zeros(64, 64, 64), torch.full((64, 64, 64), -1.0)])
+    answers = {NAMES[0]: Timed(0, lost), NAMES[1]: Timed(0, wanted), NAMES[2]: Timed(0.1, wanted)}
+    assert agreement(winners(lost), winners(wanted)) > 0.999
+    assert picked(answers) is NAMES[1]
+
+
+def test_regions_are_compared_as_they_are_painted() -> None:
+    here, nowhere = torch.ones(1, 8, 8, 8), -torch.ones(1, 8, 8, 8)
+    answers = {NAMES[0]: Timed(0, nowhere), NAMES[1]: Timed(0, here), NAMES[2]: Timed(0.1, here)}
+
+    def make(name: EngineName, shape: Sequence[int]) -> Engine:
+        return answers[name]
+
+    assert pick(NAMES, make, painted, torch.zeros(1, 8, 8, 8), (2, 2, 2), "m") is NAMES[1]
+
+
+def test_a_piece_without_labels_proves_nothing(own_cache: Path) -> None:
+    nothing = RIGHT.flip(0)
+    answers = {name: Timed(0.1 * n, nothing) for n, name in enumerate(NAMES)}
+    assert picked(answers) is REFERENCE
+    assert not own_cache.exists()
+
+
+def test_an_engine_that_cannot_be_built_is_left_out() -> None:
+    def make(name: EngineName, shape: Sequence[int]) -> Engine:
+        if name is NAMES[0]:
+            raise RuntimeError("no such operation")
+        return Timed(0 if name is NAMES[1] else 0.1, RIGHT)
+
+    assert pick(NAMES, make, winners, torch.zeros(1, 8, 8, 8), (2, 2, 2), "m") is NAMES[1]
 
 
 def test_what_was_measured_is_remembered_for_this_model_alone() -> None:

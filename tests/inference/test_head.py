@@ -76,3 +76,18 @@ def test_the_mask_is_that_of_blended_logits(
     expected = finish(predict(scan, whole, asked)).mask.labels
     assert len(np.unique(expected)) > 3
     assert (mask == expected).mean() > 0.999  # rounding may decide between equals
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("at_once", [1, 3 * 4 * 30 * 20 * 20])
+def test_many_labels_are_the_same_however_few_planes_are_written_at_once(
+    axis: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, scan = segmenter(CONFIG), random_scan((10, 14, 19))
+    recipe = replace(one.recipe, spacing_mm=(1.3, 0.9, 1.1))
+    monkeypatch.setattr("napari_medseg.inference.runner.split", lambda _: None)
+    expected = finish(predict(scan, replace(one, recipe=recipe), WHOLE)).mask.labels
+    monkeypatch.setattr("napari_medseg.inference.sweep.BYTES_AT_ONCE", at_once)
+    asked = replace(WHOLE, slice_zyx=(axis, 5))
+    labels = finish(predict(scan, replace(one, recipe=recipe), asked)).mask.labels
+    np.testing.assert_array_equal(labels, expected)

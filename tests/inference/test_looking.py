@@ -9,12 +9,15 @@ import pytest
 import torch
 from echo import Echo, MakeSegmenter, random_scan
 
-from napari_medseg.inference.config import Mode, PredictConfig
+from napari_medseg.errors import InputError
+from napari_medseg.inference.config import EngineName, Mode, PredictConfig
 from napari_medseg.inference.events import BoxDone, LookAt, Prediction
 from napari_medseg.inference.predict import predict
-from napari_medseg.jobs import Job, Progress, finish
-from napari_medseg.preprocess.recipe import Normalise
-from napari_medseg.volume import Geometry, Volume
+from napari_medseg.inference.scout import body
+from napari_medseg.jobs import Job, Notice, Progress, finish
+from napari_medseg.preprocess.prepare import with_neighbours
+from napari_medseg.preprocess.recipe import Normalise, Recipe
+from napari_medseg.volume import Geometry, Label, Volume
 
 CPU = PredictConfig(device="cpu", mode=Mode.FULL)
 
@@ -145,6 +148,44 @@ def test_labels_all_over_are_computed_in_full(echo: Echo, segmenter_of: MakeSegm
     prediction = finish(predict(scan, segmenter, replace(CPU, mode=Mode.AUTO)))
     assert "full" in prediction.how
     np.testing.assert_array_equal(prediction.mask.labels, scan.array)
+
+
+def test_a_small_part_of_a_patient_that_lies_apart_is_computed(segmenter_of: MakeSegmenter) -> None:
+    hu = np.full((40, 128, 200), -1000, np.int16)
+    hu[:, 20:100, 10:90] = 0
+    hu[10:30, 50:70, 160:180] = 900  # a hand: 8 ml beside 256
+    scan = Volume(hu, Geometry.from_spacing(hu.shape), modality="CT")
+    recipe = {"normalise": Normalise.CT_WINDOW, "window": (-1000.0, 1000.0), "patch": (16, 16, 16)}
+    prediction = finish(predict(scan, segmenter_of(Echo(), **recipe), replace(CPU, mode=Mode.AUTO)))
+    assert (prediction.mask.labels[10:30, 50:70, 160:180] == 2).all()
+
+
+def test_a_body_lies_where_it_is_also_with_neighbouring_slices() -> None:
+    hu = torch.full((1, 60, 40, 40), -1.0)
+    hu[:, 20:50, 5:35, 5:35] = 0.5
+    recipe = Recipe(
+        (Label(1, "one"),),
+        patch=(1, 16, 16),
+        neighbours=4,
+        normalise=Normalise.CT_WINDOW,
+        window=(-1000.0, 1000.0),
+    )
+    found = body(with_neighbours(hu, 4), recipe, (3.0, 3.0, 3.0))
+    assert found is not None
+    assert np.flatnonzero(found.any((1, 2))).tolist() == list(range(20, 50))
+
+
+def test_a_mode_that_cannot_be_is_told(echo: Echo, segmenter_of: MakeSegmenter) -> None:
+    said: list[object] = []
+    config = replace(CPU, mode=Mode.REGIONS)
+    finish(predict(random_scan((8, 8, 8)), segmenter_of(echo), config), said.append)
+    assert any(isinstance(one, Notice) and "all of the scan" in one.text for one in said)
+
+
+def test_an_engine_that_is_not_here_is_refused(echo: Echo, segmenter_of: MakeSegmenter) -> None:
+    config = replace(CPU, engine=EngineName.ONNX)
+    with pytest.raises(InputError, match="an engine must be one of torch-float32"):
+        finish(predict(random_scan((8, 8, 8)), segmenter_of(echo), config))
 
 
 def test_air_and_table_around_a_patient_are_never_computed(

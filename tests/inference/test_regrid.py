@@ -97,3 +97,17 @@ def test_a_third_label_that_wins_only_in_between_is_found() -> None:
     own = Geometry.from_spacing((1, 1, 4))
     labels = labels_at(logits, axis_maps(own, resized(own, (1, 1, 2))))
     assert labels.reshape(-1).tolist() == [2, 7, 7, 5]
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+@pytest.mark.parametrize("n_outputs", [3, 9])
+def test_a_plane_cut_from_a_larger_array_has_the_same_labels(axis: int, n_outputs: int) -> None:
+    whole = smooth_logits((6, 7, 8), n_outputs)
+    plane = whole.narrow(axis, 3, 1)
+    low = tuple(plane.shape[1:])
+    high = tuple(1 if n == 1 else 2 * n for n in low)
+    own = Geometry.from_spacing(high)  # type: ignore[arg-type]
+    maps = axis_maps(own, resized(own, low))  # type: ignore[arg-type]
+    assert torch.equal(labels_at(plane, maps), labels_at(plane.contiguous(), maps))
+    expected = full_interpolation(plane, high).argmax(dim=0)  # type: ignore[arg-type]
+    assert torch.equal(labels_at(plane, maps).long(), expected)

@@ -43,22 +43,23 @@ class Bright(nn.Module):
 
 
 def test_a_coarse_look_that_finds_all_labels_is_kept() -> None:
-    recipe = finish(checked(Bright(0.5), [cubes(4, 40)], RECIPE, CPU, half=False))
+    recipe = finish(checked(Bright(0.5), [cubes(4, 40)] * 3, RECIPE, CPU, half=False))
     assert recipe.scout == 2.0
 
 
 def test_a_coarse_look_that_misses_a_label_is_given_up_and_says_so() -> None:
     said: list[object] = []
-    one = cubes(4, size=6)
+    one = cubes(4, size=16)
     speck = replace(one, target=one.target.clone())
-    speck.target[50:54, 50:54, 50:54] = 1  # nothing in the image shows it
-    recipe = finish(checked(Bright(0.5), [speck], RECIPE, CPU, half=False), said.append)
+    speck.target[50, 50, 50] = 1  # one voxel of 4097, and nothing in the image shows it
+    recipe = finish(checked(Bright(0.5), [one, one, speck], RECIPE, CPU, half=False), said.append)
     assert recipe == replace(RECIPE, scout=1.0)
     assert any(isinstance(one, Notice) and "coarse look misses" in one.text for one in said)
 
 
-def test_what_no_case_proves_is_not_used() -> None:
-    assert finish(checked(Bright(0.5), [], RECIPE, CPU, half=False)).scout == 1.0
+@pytest.mark.parametrize("held", [[], [cubes(4)] * 2, [cubes(4), cubes(4), cubes()]])
+def test_what_too_few_cases_prove_is_not_used(held: list[Lesson]) -> None:
+    assert finish(checked(Bright(0.5), held, RECIPE, CPU, half=False)).scout == 1.0
 
 
 def test_a_coarse_lesson_shows_the_same_things_in_larger_voxels() -> None:
