@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,14 @@ def kit() -> Path:
     if not (KIT / "MANIFEST.tsv").exists():
         pytest.skip(f"real scans are not at {KIT}; set MEDSEG_TEST_DATA to their folder")
     return KIT
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What engines were measured before, on this machine, decides no test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDSEG_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from napari_medseg.models.config import Family
 from napari_medseg.models.onnx_graph import bytes_of
 from napari_medseg.models.segmenter import Segmenter
 
-MEASURING_PAYS = 1 << 22  # voxels to compute; for fewer the reference is done as soon
+MEASURING_PAYS = 1 << 20  # voxels to compute; for fewer the reference is done as soon
 KEPT = 8  # engines; one for each size of tile
 
 
@@ -48,8 +48,6 @@ class Runner:
             return EngineName.ONNX
         if config.engine is not EngineName.AUTO:
             return self._asked(config.engine)
-        if voxels < MEASURING_PAYS:
-            return EngineName.TORCH
         network = self._networks[0]
 
         def make(name: EngineName, shape: Sequence[int]) -> Engine:
@@ -57,7 +55,8 @@ class Runner:
 
         decide = painted if self._segmenter.recipe.regions else winners
         names = engines.candidates(self._device)
-        return pick(names, make, decide, sample, self.step, self._fingerprint)
+        pays = voxels >= MEASURING_PAYS
+        return pick(names, make, decide, sample, self.step, self._fingerprint, pays)
 
     def _asked(self, name: EngineName) -> EngineName:
         here = engines.candidates(self._device)

@@ -94,11 +94,11 @@ WRONG = RIGHT.flip(0)
 NAMES = (EngineName.OPENVINO_HALF, EngineName.TORCH_HALF, REFERENCE)
 
 
-def picked(answers: dict[EngineName, Timed], model: str = "m") -> EngineName:
+def picked(answers: dict[EngineName, Timed], model: str = "m", pays: bool = True) -> EngineName:
     def make(name: EngineName, shape: Sequence[int]) -> Engine:
         return answers[name]
 
-    return pick(NAMES, make, winners, torch.zeros(1, 16, 16, 16), (2, 2, 2), model)
+    return pick(NAMES, make, winners, torch.zeros(1, 16, 16, 16), (2, 2, 2), model, pays)
 
 
 def test_the_fastest_engine_that_agrees_is_taken() -> None:
@@ -159,6 +159,13 @@ def test_what_was_measured_is_remembered_for_this_model_alone() -> None:
     assert picked(fast) is NAMES[0]
     assert picked(slow) is NAMES[0]
     assert picked(slow, "another model") is REFERENCE
+
+
+def test_little_to_compute_is_measured_for_nothing_but_uses_what_is_known() -> None:
+    fast = {NAMES[0]: Timed(0, RIGHT), NAMES[1]: Timed(0.1, RIGHT), NAMES[2]: Timed(0.1, RIGHT)}
+    assert picked(fast, pays=False) is REFERENCE
+    assert picked(fast) is NAMES[0]
+    assert picked(fast, pays=False) is NAMES[0]
 
 
 def test_a_damaged_memory_is_measured_anew(own_cache: Path) -> None:
