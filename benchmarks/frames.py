@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -25,7 +26,8 @@ import torch
 
 from napari_medseg.inference.config import EngineName, PredictConfig
 from napari_medseg.inference.device import keep_freed_memory
-from napari_medseg.inference.frames import FrameBox, predict_frames
+from napari_medseg.inference.frames import frame_by_frame
+from napari_medseg.inference.predict import predict
 from napari_medseg.jobs import finish
 from napari_medseg.models.build import build, network_of, weights_of
 from napari_medseg.models.config import Family, NetworkConfig
@@ -71,18 +73,16 @@ def forwards(model: Segmenter, series: Volume, device: str) -> Run:
 
 
 def ours(model: Segmenter, series: Volume, config: PredictConfig) -> Run:
-    """`predict_frames`, from the raw frames to masks."""
-    return lambda: finish(predict_frames(series, model, config))
+    """`frame_by_frame`, from the raw frames to masks."""
+    config = replace(config, scans=series.n_channels)
+    return lambda: finish(frame_by_frame(series, lambda frame: predict(frame, model, config)))
 
 
 def first_frame(model: Segmenter, series: Volume, device: str) -> float:
     """Seconds to the mask of the looked-at frame, the network warm."""
     started = time.perf_counter()
-    job = predict_frames(series, model, PredictConfig(device), first=series.n_channels // 2)
-    for event in job:
-        if isinstance(event, FrameBox):
-            break
-    job.close()
+    config = PredictConfig(device, scans=series.n_channels)
+    finish(predict(series.channel(series.n_channels // 2), model, config))
     return time.perf_counter() - started
 
 
@@ -92,7 +92,7 @@ def rows(model: Segmenter, series: Volume, device: str) -> dict[str, Run]:
     found = {"forward passes alone, torch-float32": forwards(model, series, device)}
     for engine in (*ENGINES, *more):
         config = PredictConfig(device, engine=engine)
-        found[f"predict_frames, {engine}"] = ours(model, series, config)
+        found[f"frame_by_frame, {engine}"] = ours(model, series, config)
     return found
 
 

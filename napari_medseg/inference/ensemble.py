@@ -18,12 +18,12 @@ from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.events import BoxDone, Prediction
 from napari_medseg.inference.passes import GB, SHARE_OF_FREE
 from napari_medseg.inference.predict import DEFAULT, predict_with
+from napari_medseg.inference.relay import Part, Watch, relayed
 from napari_medseg.jobs import Job, Progress
 from napari_medseg.models.card import ModelCard, read_card
 from napari_medseg.preprocess.recipe import CleanRule
 from napari_medseg.volume import Mask, Volume
 
-PARTS = 1000  # of the progress of each model
 BYTES = 6  # per voxel and output: the float32 sum and one model's float16 share of it
 
 Floats = npt.NDArray[np.float32]
@@ -35,7 +35,8 @@ def ensemble(
     """The scan's mask from several models of the same labels.
 
     One model runs after another; their probabilities are added on the scan's own grid. Yields what
-    `predict` yields, a `BoxDone` from the first model only. One model alone is a plain prediction.
+    `predict` yields, a `BoxDone` from the first model only. Each model begins where the user looked
+    last. One model alone is a plain prediction.
 
     Raises
     ------
@@ -50,11 +51,11 @@ def ensemble(
     cards = [read_card(path) for path in model_paths]
     orders = [_order(card, cards[0]) for card in cards]
     _check_room(volume, cards[0].recipe.n_outputs)
-    whole = replace(config, keep_softmax=True, clean=False)
+    watch = Watch(replace(config, keep_softmax=True, clean=False))
     total: Floats | None = None
     for number, (card, order) in enumerate(zip(cards, orders, strict=True)):
-        job = _member(predict_with(volume, card.path, whole), number, len(cards))
-        one = yield from job
+        job = predict_with(volume, card.path, watch.config)
+        one = yield from _member(job, Part("Model", number, len(cards)), watch)
         assert one.softmax is not None, "a prediction must give the probabilities it is asked for"
         total = _added(total, one.softmax, order)
         device = one.device
@@ -85,28 +86,15 @@ def common(rules: Sequence[Sequence[CleanRule]]) -> tuple[CleanRule, ...]:
     return tuple(rule for rule in careful if rule != CleanRule(rule.value))
 
 
-def _member(job: Job[Prediction], number: int, n_models: int) -> Job[Prediction]:
+def _member(job: Job[Prediction], part: Part, watch: Watch) -> Job[Prediction]:
     """The job of one model with progress over all; it hears what the whole is told."""
-    wish = None
-    try:
-        while True:
-            event = job.send(wish)
-            wish = None
-            if isinstance(event, Progress):
-                wish = yield _of_all(event, number, n_models)
-            elif number == 0 or not isinstance(event, BoxDone):
-                wish = yield event
-    except StopIteration as done:
-        result: Prediction = done.value
-        return result
-    finally:
-        job.close()
 
+    def shown(event: object) -> object | None:
+        if isinstance(event, Progress):
+            return part.of_all(event)
+        return event if part.number == 0 or not isinstance(event, BoxDone) else None
 
-def _of_all(event: Progress, number: int, n_models: int) -> Progress:
-    share = event.done / event.total if event.total else 0.0
-    done = round(PARTS * (number + share))
-    return Progress(done, PARTS * n_models, f"Model {number + 1} of {n_models}: {event.text}")
+    return relayed(job, shown, watch.hear)
 
 
 def _order(card: ModelCard, first: ModelCard) -> list[int]:

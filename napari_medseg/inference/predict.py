@@ -19,8 +19,9 @@ from napari_medseg.inference import device as devices
 from napari_medseg.inference.clean import cleaned
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.device import Attempt
-from napari_medseg.inference.events import BoxDone, LookAt, Prediction
+from napari_medseg.inference.events import BoxDone, Prediction
 from napari_medseg.inference.passes import GB, SHARE_OF_FREE, Passes, tile_of
+from napari_medseg.inference.relay import Watch, relayed
 from napari_medseg.inference.result import Result
 from napari_medseg.inference.runner import runner_of
 from napari_medseg.jobs import Job, Notice, Progress
@@ -40,7 +41,7 @@ def predict(
     Yields `Progress` after each tile, `BoxDone` for each part that is final, the viewed slice
     first and before that as a preview, and `Notice` when memory runs out and it goes on in smaller
     tiles or on the CPU; then all boxes come again. May be sent a `LookAt`: what is left is taken in
-    its order. Closing the job stops it within one tile.
+    its order, also by what begins later. Closing the job stops it within one tile.
 
     Raises
     ------
@@ -50,10 +51,11 @@ def predict(
         The network does not fit its recipe or gives NaN.
     """
     started = time.monotonic()
-    config = looking(config, (yield Progress(0, 0, "Preparing the scan")))
+    watch = Watch(config)
+    watch.hear((yield Progress(0, 0, "Preparing the scan")))
     if config.keep_softmax:
         _check_room_for_softmax(volume, segmenter.recipe.n_outputs)
-    previous = yield from _first_stage(volume, segmenter, config)
+    previous = yield from _first_stage(volume, segmenter, watch)
     try:
         prepared = prepare(volume, segmenter.recipe, previous)
     except MemoryError as error:
@@ -66,7 +68,9 @@ def predict(
             result = Result(
                 volume, prepared.turn, segmenter.recipe, config.keep_softmax, prepared.box
             )
-            how = yield from Passes(way, prepared, segmenter, result, config).run()
+            how = yield from watch.over(
+                Passes(way, prepared, segmenter, result, watch.config).run()
+            )
             mask = yield from cleaned(result.mask(), segmenter.recipe.clean if config.clean else ())
             seconds = time.monotonic() - started
             return Prediction(mask, way.device.type, seconds, result.softmax, str(how))
@@ -75,7 +79,7 @@ def predict(
             why = _reason(error, way)
         runner_of.cache_clear()
         devices.empty_cache(way.device)
-        yield Notice(f"{why}; going on with {ways[0]}")
+        watch.hear((yield Notice(f"{why}; going on with {ways[0]}")))
 
 
 def predict_with(
@@ -88,39 +92,29 @@ def predict_with(
     ModelError
         The checkpoint cannot be loaded.
     """
-    config = looking(config, (yield Progress(0, 0, "Loading the model")))
+    watch = Watch(config)
+    watch.hear((yield Progress(0, 0, "Loading the model")))
     devices.keep_freed_memory()
     path = Path(model_path).resolve()
     changed = path.stat().st_mtime_ns if path.exists() else 0
     segmenter = _segmenter(path, changed)
     try:
-        return (yield from predict(volume, segmenter, config))
+        return (yield from predict(volume, segmenter, watch.config))
     finally:
         devices.trim_memory()
 
 
-def looking(config: PredictConfig, told: object) -> PredictConfig:
-    """The config with the slice that is looked at now, if the job was told one."""
-    if not isinstance(told, LookAt):
-        return config
-    return replace(config, slice_zyx=(told.axis, told.index))
-
-
-def _first_stage(volume: Volume, segmenter: Segmenter, config: PredictConfig) -> Job[Mask | None]:
+def _first_stage(volume: Volume, segmenter: Segmenter, watch: Watch) -> Job[Mask | None]:
     """The mask of a cascade's first stage, its boxes as previews; None for any other model."""
     if segmenter.previous is None:
         return None
-    job = predict(volume, segmenter.previous, replace(config, keep_softmax=False, clean=False))
-    wish: object = None
-    try:
-        while True:
-            event = job.send(wish)
-            wish = yield replace(event, preview=True) if isinstance(event, BoxDone) else event
-    except StopIteration as done:
-        result: Prediction = done.value
-        return result.mask
-    finally:
-        job.close()
+    config = replace(watch.config, keep_softmax=False, clean=False)
+    job = predict(volume, segmenter.previous, config)
+    return (yield from relayed(job, _as_preview, watch.hear)).mask
+
+
+def _as_preview(event: object) -> object:
+    return replace(event, preview=True) if isinstance(event, BoxDone) else event
 
 
 def _check_room_for_softmax(volume: Volume, n_outputs: int) -> None:

@@ -13,16 +13,17 @@ from echo import CONFIG, LABELS, RECIPE, random_scan
 
 from napari_medseg.errors import InputError, ModelError
 from napari_medseg.inference import device as devices
+from napari_medseg.inference import ensemble as votes
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.ensemble import common, ensemble
-from napari_medseg.inference.events import BoxDone, Prediction
+from napari_medseg.inference.events import BoxDone, LookAt, Prediction
 from napari_medseg.inference.predict import predict_with
-from napari_medseg.jobs import Progress, finish
+from napari_medseg.jobs import Job, Progress, finish
 from napari_medseg.models import checkpoint
 from napari_medseg.models.build import build, weights_of
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.recipe import CleanRule
-from napari_medseg.volume import Label
+from napari_medseg.volume import Label, Volume
 
 MakeModel = Callable[..., Path]
 SCAN = random_scan((10, 12, 9), (2.0, 1.0, 1.0))
@@ -108,6 +109,24 @@ def test_progress_rises_over_all_models_and_only_the_first_shows_boxes(model: Ma
     assert told[-1].text.startswith("Model 2 of 2")
     last_box = max(n for n, event in enumerate(events) if isinstance(event, BoxDone))
     assert events.index(next(e for e in told if "Model 2" in e.text)) > last_box
+
+
+def test_the_next_model_begins_where_the_user_went_during_the_first(
+    model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+
+    def noted(scan: Volume, path: Path, config: PredictConfig) -> Job[Prediction]:
+        begun.append(config.slice_zyx)
+        return predict_with(scan, path, config)
+
+    monkeypatch.setattr(votes, "predict_with", noted)
+    paths = [model(name, (0.0, 1.0, 0.0)) for name in ("a", "b")]
+    finish(
+        ensemble(SCAN, paths, replace(SURE, slice_zyx=(0, 2))),
+        lambda event: LookAt(1, 5) if isinstance(event, BoxDone) else None,
+    )
+    assert begun == [(0, 2), (1, 5)]
 
 
 def test_what_does_not_fit_in_memory_is_refused_before_the_work(

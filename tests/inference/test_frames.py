@@ -1,4 +1,4 @@
-"""A series in time is segmented frame by frame, where the user looks first."""
+"""A series in time is segmented frame by frame, and stops within one tile of a frame."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ import numpy as np
 from echo import Echo, MakeSegmenter, random_scan
 
 from napari_medseg.inference.config import PredictConfig
-from napari_medseg.inference.events import LookAt, Prediction
-from napari_medseg.inference.frames import (
-    FrameBox,
-    LookAtFrame,
-    Series,
-    frame_by_frame,
-    predict_frames,
-)
+from napari_medseg.inference.events import BoxDone, LookAt, Prediction
+from napari_medseg.inference.frames import Series, frame_by_frame
+from napari_medseg.inference.predict import predict
 from napari_medseg.jobs import Job, Notice, Progress, finish
 from napari_medseg.volume import Geometry, Mask, Volume
 
@@ -31,25 +26,14 @@ def cine() -> Volume:
 
 
 def stand_in(frame: Volume) -> Job[Prediction]:
-    """One box and one notice a frame; tells in `how` what it was told."""
+    """Two tiles, a box and a notice a frame; tells in `how` what it was told after a tile."""
     labels = np.asarray(frame.array > 0, np.uint8)
-    heard = yield FrameBox((0, 0, 0), labels)
+    heard = yield Progress(1, 2, "Segmenting")
+    yield BoxDone((0, 0, 0), labels)
+    yield Progress(2, 2, "Segmenting")
     yield Notice("slow machine")
+    yield Progress(0, 0, "Cleaning the mask")
     return Prediction(Mask(labels, frame.geometry), "cpu", 0.0, how=str(heard))
-
-
-def order_of(first: int, told: dict[int, object] | None = None) -> list[int]:
-    """The frames as their boxes come; `told` is what is sent after a frame's box."""
-    seen: list[int] = []
-
-    def hear(event: object) -> object:
-        if isinstance(event, FrameBox):
-            seen.append(event.frame)
-            return (told or {}).get(event.frame)
-        return None
-
-    finish(frame_by_frame(cine(), stand_in, first), hear)
-    return seen
 
 
 def test_each_frame_gets_its_own_mask_in_the_series_own_order(
@@ -57,34 +41,25 @@ def test_each_frame_gets_its_own_mask_in_the_series_own_order(
 ) -> None:
     series = cine()
     segmenter = segmenter_of(echo, 2, patch=(1, 16, 16))
-    found: Series = finish(predict_frames(series, segmenter, CPU, first=3))
+    found: Series = finish(frame_by_frame(series, lambda frame: predict(frame, segmenter, CPU)))
     assert found.device == "cpu"
     for mask, frame in zip(found.masks, series.array, strict=True):
         np.testing.assert_array_equal(mask.labels, frame)
 
 
-def test_the_boxes_of_a_frame_make_its_mask(echo: Echo, segmenter_of: MakeSegmenter) -> None:
-    series, events = cine(), []
-    finish(predict_frames(series, segmenter_of(echo, 2, patch=(1, 16, 16)), CPU), events.append)
-    drawn = np.full_like(series.array, 9)
-    for box in events:
-        if isinstance(box, FrameBox):
-            drawn[(box.frame, *box.slices)] = box.labels
-    np.testing.assert_array_equal(drawn, series.array)
+def test_a_series_is_closed_between_two_tiles_of_a_frame(
+    echo: Echo, segmenter_of: MakeSegmenter
+) -> None:
+    segmenter = segmenter_of(echo, 2, patch=(1, 4, 4))
+    job = frame_by_frame(cine(), lambda frame: predict(frame, segmenter, CPU))
+    next(event for event in job if isinstance(event, Progress) and event.done)
+    seen = len(echo.seen)
+    job.close()
+    assert 0 < seen < 5, "a frame has more tiles than that"
+    assert len(echo.seen) == seen
 
 
-def test_frames_come_as_a_cine_plays_from_the_one_looked_at() -> None:
-    assert order_of(0) == [0, 1, 2, 3, 4, 5]
-    assert order_of(4) == [4, 5, 0, 1, 2, 3]
-    assert order_of(99) == [5, 0, 1, 2, 3, 4], "beyond the end is the last"
-
-
-def test_a_series_goes_on_from_the_frame_that_is_looked_at_now() -> None:
-    assert order_of(0, {1: LookAtFrame(4)}) == [0, 1, 4, 5, 2, 3]
-    assert order_of(0, {1: LookAtFrame(0)}) == [0, 1, 2, 3, 4, 5], "that one is done"
-
-
-def test_what_is_told_of_slices_reaches_the_frame_at_hand() -> None:
+def test_what_is_told_after_a_tile_reaches_the_frame_at_hand() -> None:
     heard: list[str] = []
 
     def listening(frame: Volume) -> Job[Prediction]:
@@ -92,18 +67,20 @@ def test_what_is_told_of_slices_reaches_the_frame_at_hand() -> None:
         heard.append(done.how)
         return done
 
-    wish = LookAt(0, 3)
-    finish(
-        frame_by_frame(cine(), listening),
-        lambda event: wish if isinstance(event, FrameBox) and event.frame == 2 else None,
-    )
-    assert heard == ["None", "None", str(wish), "None", "None", "None"]
+    def tell(event: object) -> object:
+        frame_2 = isinstance(event, Progress) and event.text == "Frame 3 of 6: Segmenting"
+        return LookAt(0, 3) if frame_2 else None
+
+    finish(frame_by_frame(cine(), listening), tell)
+    assert heard == ["None", "None", str(LookAt(0, 3)), "None", "None", "None"]
 
 
-def test_progress_comes_once_a_frame_and_a_notice_once() -> None:
+def test_progress_comes_after_each_tile_as_a_part_of_the_whole_and_a_notice_once() -> None:
     events: list[object] = []
     finish(frame_by_frame(cine(), stand_in), events.append)
-    assert [e.done for e in events if isinstance(e, Progress)] == [1, 2, 3, 4, 5, 6]
+    shares = [e.done / e.total for e in events if isinstance(e, Progress)]
+    assert shares == sorted(shares)
+    assert {round(N * share, 2) for share in shares} == {k / 2 for k in range(1, 2 * N + 1)}
     assert len([e for e in events if isinstance(e, Notice)]) == 1
 
 
