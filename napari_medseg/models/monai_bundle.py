@@ -71,7 +71,7 @@ def _recipe(
 ) -> tuple[Recipe, list[str]]:
     dims = described.config.dims
     found = recipe_fields(config, dims)
-    alone, undone = read_postprocessing(config)
+    alone, undone = read_postprocessing(config, described.out_channels)
     warnings = [*found.warnings, *undone]
     patch = patch_of(config, dims)
     if not patch:

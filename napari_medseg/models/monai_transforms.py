@@ -26,6 +26,7 @@ AFTERWARDS = {
     *("Activations", "AsDiscrete", "Invert", "SaveImage", "EnsureType", "ToTensor", "Identity"),
     *("CopyItems", "DeleteItems", "ToDevice"),
 }
+_DECISIONS = ("sigmoid", "softmax", "argmax")
 RAS = "SAR"  # its array is (X, Y, Z): see Recipe.orientation
 Fields = dict[str, Any]
 
@@ -65,16 +66,44 @@ def recipe_fields(config: Mapping[str, Any], dims: int) -> Found:
     return found
 
 
-def read_postprocessing(config: Mapping[str, Any]) -> tuple[bool, list[str]]:
+def read_postprocessing(config: Mapping[str, Any], outputs: int) -> tuple[bool, list[str]]:
     """Whether each output is judged by itself (a sigmoid), and sentences on what is not done."""
-    warnings, alone = [], False
+    warnings: list[str] = []
+    said: set[str] = set()
+    cuts: list[float] = []
     for entry in _steps(config, "postprocessing"):
         name, values = arguments(config, entry)
         name = _bare(name)
-        alone = alone or (name == "Activations" and _any(values.get("sigmoid")))
+        if name in ("Activations", "AsDiscrete"):
+            said |= {word for word in _DECISIONS if _any(values.get(word))}
+            cuts += _cuts(values)
         if name not in AFTERWARDS:
             warnings.append(f"the bundle's {name[:40]} is left out; see the recipe's rules")
-    return alone, warnings
+    return "sigmoid" in said, [*warnings, *_cut_otherwise(said, cuts, outputs)]
+
+
+def _cuts(values: Fields) -> list[float]:
+    """Where AsDiscrete cuts; older MONAI says so in two words."""
+    found = values.get("threshold")
+    if found is None and _any(values.get("threshold_values")):
+        found = values.get("logit_thresh", 0.5)
+    cuts = found if isinstance(found, list) else [found]
+    return [float(one) for one in cuts if isinstance(one, (int, float)) and type(one) is not bool]
+
+
+def _cut_otherwise(said: set[str], cuts: list[float], outputs: int) -> list[str]:
+    """What makes other labels of the outputs than the largest one, or 0.5 of a sigmoid."""
+    if "argmax" in said:
+        return []
+    other = [cut for cut in cuts if cut != 0.5]
+    halves = "sigmoid" in said or (outputs == 2 and "softmax" in said)  # the larger is above 0.5
+    if halves and other:
+        return [f"probabilities are cut at 0.5, the bundle cuts them at {other[0]:g}"]
+    if not halves and cuts:
+        return [f"the largest output is the label, the bundle cuts each output at {cuts[0]:g}"]
+    if not halves and "softmax" not in said:
+        return ["the largest output is the label, the bundle does not say what is"]
+    return []
 
 
 def patch_of(config: Mapping[str, Any], dims: int) -> tuple[int, ...]:

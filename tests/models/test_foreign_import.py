@@ -107,6 +107,42 @@ def test_what_a_bundle_does_otherwise_is_told(tmp_path: Path) -> None:
     assert "no tile size" in told
 
 
+SIGMOID = {"_target_": "Activationsd", "sigmoid": True}
+SOFTMAX = {"_target_": "Activationsd", "softmax": True}
+
+
+def cut(**how: Any) -> dict[str, Any]:
+    return {"_target_": "AsDiscreted", **how}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "after", "sentence"),
+    [
+        (1, [SIGMOID, cut(threshold=0.5)], ""),
+        (1, [SIGMOID], ""),
+        (1, [SIGMOID, cut(threshold=0.3)], "cut at 0.5, the bundle cuts them at 0.3"),
+        (1, [SIGMOID, cut(threshold=[0.3])], "cut at 0.5, the bundle cuts them at 0.3"),
+        (1, [SIGMOID, cut(threshold_values=True, logit_thresh=0.7)], "cuts them at 0.7"),
+        (2, [SOFTMAX, cut(argmax=True)], ""),
+        (2, [cut(argmax=[True, False], threshold=0.3)], ""),
+        (2, [SOFTMAX], ""),
+        (2, [SOFTMAX, cut(threshold=0.5)], ""),
+        (2, [SOFTMAX, cut(threshold=0.4)], "cut at 0.5, the bundle cuts them at 0.4"),
+        (3, [SOFTMAX, cut(threshold=0.5)], "the bundle cuts each output at 0.5"),
+        (2, [cut(threshold=0.5)], "the bundle cuts each output at 0.5"),
+        (2, [], "the bundle does not say what is"),
+    ],
+)
+def test_labels_that_a_bundle_decides_otherwise_are_told_in_one_line(
+    tmp_path: Path, outputs: int, after: list[dict[str, Any]], sentence: str
+) -> None:
+    network = {**UNET, "out_channels": outputs}
+    bundle = monai_bundle(tmp_path / "b", network, postprocessing={"transforms": after})
+    told = import_model(bundle).lineage.config["warnings"]
+    assert len(told) == bool(sentence)
+    assert sentence in "".join(told)
+
+
 def test_yaml_says_the_same_as_json(tmp_path: Path) -> None:
     bundle = monai_bundle(tmp_path / "b")
     source = bundle / "configs" / "inference.json"
