@@ -73,7 +73,7 @@ def show(model: ModelArgument, as_json: AsJson = False) -> None:
         ("labels", ", ".join(f"{label.value} {label.name}" for label in recipe.labels)),
         ("channels", ", ".join(recipe.channels)),
         ("spacing (Z, Y, X)", f"{recipe.spacing_mm} mm" if recipe.spacing_mm else "the scan's own"),
-        ("normalisation", recipe.normalise),
+        ("normalisation", _normalisation(card)),
         ("network", _network(card)),
         ("made", _made(card)),
         ("parent", lineage.parent or "none"),
@@ -131,6 +131,12 @@ def _network(card: ModelCard) -> str:
         return f"an ONNX graph, {network.dims}-D; it can be run, not trained"
     kind = f"MONAI's {network.monai.net}" if network.monai else str(network.family)
     return f"{kind}, {network.dims}-D, {network.features}"
+
+
+def _normalisation(card: ModelCard) -> str:
+    """How intensities are scaled; of nnU-Net's models each channel in its own way."""
+    plan = card.recipe.nnunet
+    return ", ".join(one.scheme for one in plan.channels) if plan else str(card.recipe.normalise)
 
 
 def _made(card: ModelCard) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from foreign_models import monai_bundle, small_segmenter, tiny_onnx
 
 from napari_medseg.models import checkpoint
+from napari_medseg.preprocess.nnunet_plan import Intensity, NnUNetPlan, Scheme
 
 
 def test_a_bundle_is_imported_and_says_so_in_json(medseg, tmp_path: Path) -> None:
@@ -20,6 +22,14 @@ def test_a_bundle_is_imported_and_says_so_in_json(medseg, tmp_path: Path) -> Non
     assert (document["from"], document["network"]) == ("MONAI bundle", "monai")
     assert medseg("models", "verify", out).code == 0
     assert "MONAI's UNet" in medseg("models", "show", out).out
+
+
+def test_a_model_of_nnunet_shows_how_each_channel_is_normalised(medseg, tmp_path: Path) -> None:
+    one, out = small_segmenter(), tmp_path / "m.safetensors"
+    plan = NnUNetPlan((Intensity(Scheme.CT, mean=1.0, std=2.0, low=-9.0, high=9.0),))
+    checkpoint.save(replace(one, recipe=replace(one.recipe, nnunet=plan)), out)
+    (row,) = [line for line in medseg("models", "show", out).out.splitlines() if "normal" in line]
+    assert row.split() == ["normalisation", "CTNormalization"]
 
 
 def test_what_is_no_model_is_refused_with_exit_code_4(medseg, tmp_path: Path) -> None:
