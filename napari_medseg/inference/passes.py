@@ -76,13 +76,15 @@ class Passes:
         except Exception as error:
             if config.engine is not EngineName.AUTO or engine is EngineName.TORCH:
                 raise
-            yield Notice(f"{engine} cannot run this model ({str(error)[:60]}): using PyTorch")
+            why = f"{engine} cannot run this model ({str(error)[:60]})"
+            self._hear((yield Notice(f"{why}: using PyTorch")))
             engine = EngineName.TORCH
             forward = self._runner.forward(engine, tile, config.mirror)
         sweep, mode, scouted = full, "full", 0
         if config.mode is Mode.REGIONS and (self._recipe.scout <= 1 or config.keep_softmax):
             why = "with probabilities" if config.keep_softmax else "with this model"
-            yield Notice(f"A coarse look cannot decide what is computed {why}: all of the scan is")
+            said = Notice(f"A coarse look cannot decide what is computed {why}: all of the scan is")
+            self._hear((yield said))
         elif config.mode is not Mode.FULL and not config.keep_softmax:
             sweep, mode, scouted = yield from self._closer(engine)
         fits = sweep.blend_bytes() <= SHARE_OF_FREE * devices.free_bytes(self._way.device)

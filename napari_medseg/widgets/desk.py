@@ -93,7 +93,13 @@ class Desk(QObject):
         self._strokes: Strokes | None = None
         self._frame: int | None = None  # of a series, the one that is open
         self._aside: weakref.WeakKeyDictionary[Image, Labels] = weakref.WeakKeyDictionary()
-        self.prediction = PredictRun(self, self.stroke_is_on, workbench.receive, self._on_predicted)
+        self.prediction = PredictRun(
+            self,
+            self.stroke_is_on,
+            workbench.receive,
+            self._on_predicted,
+            workbench.drop_previews,
+        )
         self.learning = LearnRun(self)
         self.importing = ImportRun(self)
         self._refresh_soon = _once(self, REFRESH_MS, self._refresh)

@@ -17,12 +17,15 @@ WHY = (
     "masks will be wrong."
 )
 SCALINGS = {
-    Normalise.CT_WINDOW: "CT window to −1 … 1",
-    Normalise.RANGE: "window to 0 … 1",
-    Normalise.MEAN_STD: "mean 0, deviation 1",
-    Normalise.Z_SCORE: "likewise, without the outermost 1 %",
-    Normalise.PERCENTILES: "percentiles to 0 … 1",
+    Normalise.CT_WINDOW: "the window below, scaled to −1 … 1",
+    Normalise.RANGE: "the window below, scaled to 0 … 1",
+    Normalise.MEAN_STD: "mean 0 and deviation 1, over all voxels",
+    Normalise.Z_SCORE: "mean 0 and deviation 1, after clipping 0.5 % at either end",
+    Normalise.PERCENTILES: "0.5 to 99.5 % of the voxels, scaled to 0 … 1",
 }
+CHOOSE = "Choose…"
+ORIENTATIONS = ("LPS: as files of this plugin", "SAR: exported from MONAI (RAS)")
+SIDES = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
 
 
 class OnnxDialog(QDialog):
@@ -34,9 +37,16 @@ class OnnxDialog(QDialog):
         self.labels, self.channels = QLineEdit(), QLineEdit("image")
         self.labels.setPlaceholderText("liver, tumour")
         self.normalise = QComboBox()
+        self.normalise.addItem(CHOOSE, None)
         for kind, text in SCALINGS.items():
             self.normalise.addItem(text, kind)
         self.window_ends = QLineEdit("-1000, 1000")
+        self.orientation = QComboBox()
+        self.orientation.setEditable(True)
+        self.orientation.addItems(ORIENTATIONS)
+        self.orientation.setToolTip(
+            "The sides that x, y and z of the network's array grow to; or type three letters"
+        )
         self.patch, self.spacing = QLineEdit(), QLineEdit()
         self.patch.setPlaceholderText("Z, Y, X; empty: the file's own")
         self.spacing.setPlaceholderText("Z, Y, X; empty: each scan's own")
@@ -49,8 +59,10 @@ class OnnxDialog(QDialog):
         Raises
         ------
         ValueError
-            A field holds no numbers, or not as many as it should.
+            A field holds no numbers, or not as many as it should; or a choice was not made.
         """
+        if self.normalise.currentData() is None:
+            raise ValueError("Choose how intensities are scaled.")
         window = _numbers(self.window_ends.text(), float, 2)
         return ImportOptions(
             labels=_words(self.labels.text()),
@@ -59,6 +71,7 @@ class OnnxDialog(QDialog):
             window=(window[0], window[1]) if window else None,
             patch=_numbers(self.patch.text(), int, 3),
             spacing_mm=_numbers(self.spacing.text(), float, 3),
+            orientation=_sides(self.orientation.currentText()),
         )
 
     def accept(self) -> None:
@@ -79,20 +92,35 @@ class OnnxDialog(QDialog):
         rows.addRow("Channels", self.channels)
         rows.addRow("Intensities", self.normalise)
         rows.addRow("Window (low, high)", self.window_ends)
+        rows.addRow("Axes", self.orientation)
         rows.addRow("Tile in voxels", self.patch)
         rows.addRow("Spacing in mm", self.spacing)
         rows.addRow(self.trouble)
         self.trouble.hide()
         buttons = QDialogButtonBox()
-        buttons.addButton(QDialogButtonBox.StandardButton.Ok)
+        self.ok = buttons.addButton(QDialogButtonBox.StandardButton.Ok)
         buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         rows.addRow(buttons)
+        self.normalise.currentIndexChanged.connect(self._allow)
+        self._allow()
+
+    def _allow(self, *_: object) -> None:
+        """A wrong scaling makes wrong masks without a word, so none is taken for granted."""
+        self.ok.setEnabled(self.normalise.currentData() is not None)
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _sides(text: str) -> str:
+    """ "SAR" of "SAR: exported from MONAI (RAS)"."""
+    letters = text.partition(":")[0].strip().upper()
+    if sorted(SIDES.get(letter, -1) for letter in letters) != [0, 1, 2]:
+        raise ValueError(f"'{text}' must be three sides such as LPS.")
+    return letters
 
 
 def _numbers(text: str, kind: Callable[[str], T], how_many: int) -> tuple[T, ...]:

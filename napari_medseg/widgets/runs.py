@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from enum import Enum, auto
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
@@ -13,6 +14,13 @@ from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.training.events import Dice, StepDone, Validated
 from napari_medseg.widgets.notices import tell_error
 from napari_medseg.widgets.worker import Worker
+
+
+class EndedEarly(Enum):
+    """Why a run gave no result."""
+
+    STOPPED = auto()
+    FAILED = auto()
 
 
 class Run(QObject):
@@ -48,6 +56,8 @@ class Run(QObject):
         worker.ticked.connect(self.changed)
         worker.returned.connect(self._on_returned)
         worker.failed.connect(tell_error)
+        worker.failed.connect(self._on_failure)
+        worker.stopped.connect(self._on_stopped)
         worker.finished.connect(self.changed)
         worker.finished.connect(worker.deleteLater)
         worker.finished.connect(self._forget)
@@ -75,6 +85,7 @@ class Run(QObject):
         self.progress: Progress | None = None
         self.notices: list[str] = []
         self.result: Any = None
+        self.ended_early: EndedEarly | None = None
 
     def take(self, event: object) -> None:
         """Keep what an event says."""
@@ -86,14 +97,20 @@ class Run(QObject):
     def _on_returned(self, result: Any) -> None:
         self.result = result
 
+    def _on_stopped(self) -> None:
+        self.ended_early = EndedEarly.STOPPED
+
+    def _on_failure(self, error: BaseException) -> None:
+        self.ended_early = EndedEarly.FAILED
+
     def _forget(self) -> None:
         self.worker = None
 
 
 class PredictRun(Run):
-    """A running prediction; finished pieces of the mask go to `receive`, the end to `end`.
+    """A running prediction; pieces of the mask go to `receive`, the end to `end`.
 
-    `result` keeps no probabilities: they are as large as many masks, and `end` had them.
+    Where it is stopped or fails `give_up` is called, after the last piece. `result` keeps no probabilities: they are as large as many masks, and `end` had them.
     """
 
     def __init__(
@@ -102,10 +119,12 @@ class PredictRun(Run):
         hold: Callable[[], bool],
         receive: Callable[[BoxDone], None],
         end: Callable[[Prediction], None],
+        give_up: Callable[[], None],
     ) -> None:
         super().__init__(parent, hold)
         self._receive = receive
         self._end = end
+        self._give_up = give_up
 
     def take(self, event: object) -> None:
         if isinstance(event, BoxDone):
@@ -116,6 +135,14 @@ class PredictRun(Run):
     def _on_returned(self, result: Prediction) -> None:
         self._end(result)
         super()._on_returned(replace(result, softmax=None))
+
+    def _on_stopped(self) -> None:
+        self._give_up()
+        super()._on_stopped()
+
+    def _on_failure(self, error: BaseException) -> None:
+        self._give_up()
+        super()._on_failure(error)
 
 
 class LearnRun(Run):

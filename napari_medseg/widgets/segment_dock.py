@@ -19,6 +19,7 @@ from napari_medseg.widgets.attach import PLUGIN, desk_of, show_dock, watch_windo
 from napari_medseg.widgets.model_import import ImportRow, ask, is_foreign, load_menu
 from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.predict_options import PredictOptions
+from napari_medseg.widgets.runs import EndedEarly
 from napari_medseg.widgets.saving import save_mask
 from napari_medseg.widgets.scores import distinct
 
@@ -27,6 +28,10 @@ if sys.platform == "darwin":
     DEVICES["mps"] = "GPU (Apple)"
 SAMPLE = "chest-ct"
 RUN_KEY = "Control-Alt-R"
+ENDED_EARLY = {
+    EndedEarly.STOPPED: "Stopped: only a part is segmented.",
+    EndedEarly.FAILED: "Failed: at most a part is segmented.",
+}
 
 
 class SegmentDock(style.Column):
@@ -204,7 +209,7 @@ class SegmentDock(style.Column):
             return (run.progress.text if run.progress else "") or "Starting…"
         if run.result is not None:
             return f"Done in {seconds(run.result.seconds)} on {run.result.device}. Look it through."
-        return self._reason()
+        return self._reason() or (ENDED_EARLY[run.ended_early] if run.ended_early else "")
 
 
 def _combo(tip: str) -> QComboBox:

@@ -197,6 +197,7 @@ class Workbench:
         if self.case is None:
             return
         self.commit()
+        self.drop_previews()
         self._recorder.finish(self.case)
         self.case = None
         self.case_closed.emit()
@@ -247,7 +248,13 @@ class Workbench:
         return correction
 
     def confirm_slice(self, axis: int, index: int) -> None:
-        """A person says that this slice is right as it is now."""
+        """A person says that this slice is right as it is now.
+
+        Raises
+        ------
+        InputError
+            The slice still shows a quick look, which a better answer follows.
+        """
         self._mark(axis, index, True)
 
     def unconfirm_slice(self, axis: int, index: int) -> None:
@@ -278,10 +285,15 @@ class Workbench:
     # ------------------------------------------------------------------ prediction
 
     def predict(self, config: PredictConfig) -> Job[Prediction]:
-        """The job that segments the open case; give each event that it yields to `receive`."""
+        """The job that segments the open case; give each event that it yields to `receive`.
+
+        Call `drop_previews` where it is stopped or fails.
+        """
         case, card = self._open_case(), self._segmenter()
         self.commit()
-        return self._predictor.predict(case, card, config, self._family())
+        job = self._predictor.predict(case, card, config, self._family())
+        self.drop_previews()
+        return job
 
     def receive(self, event: object) -> None:
         """Take what a prediction gives: boxes, on the scan's own grid; all else is let pass.
@@ -294,12 +306,22 @@ class Workbench:
         if isinstance(event, CaseBox) and event.key != self.case.key:
             return
         if isinstance(event, CaseBox) and event.last:
+            self.case.previews.forget()
             if not self.case.tracker.touched:  # all of its labels are this model's
                 self.case.family = event.family
                 self._recorder.model_wrote()
             self._recorder.keep_whole(self.case)
         else:
             self._write(event)
+
+    def drop_previews(self) -> None:
+        """A prediction ended early: labels that were only a quick look become what they were."""
+        if self.case is None:
+            return
+        box = self.case.previews.take_back(self.case.tracker)
+        if box is not None:
+            self._recorder.model_wrote()
+            self.labels_changed.emit(box)
 
     # ------------------------------------------------------------------ fine-tuning
 
@@ -372,7 +394,12 @@ class Workbench:
     def _write(self, event: BoxDone) -> None:
         case = self._open_case()
         box, labels = case.canonical(event)
-        if case.tracker.receive(box, labels):
+        if event.preview:
+            changed = case.previews.write(case.tracker, box, labels)
+        else:
+            changed = case.tracker.receive(box, labels)
+            case.previews.settle(box)
+        if changed:
             self._recorder.model_wrote()
             self.labels_changed.emit(box)
 
@@ -380,6 +407,11 @@ class Workbench:
         case = self._open_case()
         tracker, box = case.tracker, case.tracker.slice_box(axis, index)
         self.commit(box)
+        if on and case.previews.seen(tracker, box):
+            raise InputError(
+                "a slice must show its final labels to be confirmed, this one still shows a quick "
+                "look; wait until it is segmented, or stop the prediction"
+            )
         (tracker.confirm if on else tracker.unconfirm)(axis, index)
         seen = tracker.labels[box].copy(), tracker.baseline[box].copy()
         self._recorder.keep(case, Marked(axis, index, on, *seen), self._predictor.running)

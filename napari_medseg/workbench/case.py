@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from napari_medseg.correction.tracker import Tracker
 from napari_medseg.errors import InputError
 from napari_medseg.inference.events import BoxDone
 from napari_medseg.volume import Label, Mask, Reorientation, Volume
+from napari_medseg.workbench.previews import Previews
 
 IGNORE = 255  # the mask value that teaches nothing; no structure may have it
 CLASHES_TOLD = 3
@@ -44,6 +45,8 @@ class Case:
         Hash of the scan's voxels and grid: the same scan has the same key in any file format.
     family
         Which model the labels belong to: the version of its oldest ancestor; "" for none.
+    previews
+        Where the labels are a quick look of the prediction that runs.
     """
 
     volume: Volume
@@ -53,6 +56,7 @@ class Case:
     subject: str
     key: str
     family: str = ""
+    previews: Previews = field(default_factory=Previews)
 
     @property
     def labels(self) -> Labels:

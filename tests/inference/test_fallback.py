@@ -80,6 +80,7 @@ def failing_gpu(monkeypatch: pytest.MonkeyPatch) -> list[Exception]:
             return super().__call__(tile)
 
     monkeypatch.setattr(engine, "TorchEngine", Failing)
+    monkeypatch.setattr(engine, "half_type", lambda _: None)  # torch has never seen this GPU
     monkeypatch.setattr(devices, "choose", lambda _: GPU)
     monkeypatch.setattr(devices, "free_bytes", lambda device: 8e9 if device == CPU else 0)
     return errors

@@ -51,6 +51,8 @@ def test_an_onnx_file_that_says_nothing_is_asked_about(
     def answer(dialog: OnnxDialog) -> int:
         asked.append(dialog.windowTitle())
         dialog.labels.setText("spleen")
+        choose(dialog, Normalise.Z_SCORE)
+        dialog.orientation.setCurrentIndex(1)
         dialog.patch.setText("8, 8, 8")
         return int(QDialog.DialogCode.Accepted)
 
@@ -59,12 +61,15 @@ def test_an_onnx_file_that_says_nothing_is_asked_about(
     dock.load_model(tiny_onnx(tmp_path / "bare.onnx"))
     qtbot.waitUntil(lambda: dock.models.currentText() == "bare", timeout=TIMEOUT_MS)
     assert asked == ["Import bare.onnx"]
-    assert [label.name for label in desk.workbench.segmenter.recipe.labels] == ["spleen"]
+    recipe = desk.workbench.segmenter.recipe
+    assert [label.name for label in recipe.labels] == ["spleen"]
+    assert (recipe.orientation, recipe.normalise) == ("SAR", Normalise.Z_SCORE)
 
 
 def test_the_dialog_says_what_it_cannot_read(qtbot) -> None:
     dialog = OnnxDialog("a.onnx")
     qtbot.addWidget(dialog)
+    choose(dialog, Normalise.CT_WINDOW)
     dialog.patch.setText("8, 8")
     dialog.accept()
     assert "3 numbers" in dialog.trouble.text()
@@ -74,7 +79,46 @@ def test_the_dialog_says_what_it_cannot_read(qtbot) -> None:
     assert dialog.options().normalise is Normalise.CT_WINDOW
 
 
+def test_no_scaling_of_intensities_is_taken_for_granted(qtbot) -> None:
+    dialog = OnnxDialog("a.onnx")
+    qtbot.addWidget(dialog)
+    assert not dialog.ok.isEnabled()
+    dialog.accept()
+    assert "how intensities are scaled" in dialog.trouble.text()
+    choose(dialog, Normalise.RANGE)
+    assert dialog.ok.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("typed", "sides"),
+    [("LPS: as files of this plugin", "LPS"), ("SAR: exported from MONAI (RAS)", "SAR"),
+     (" lip ", "LIP")],
+)  # fmt: skip
+def test_the_axes_are_chosen_or_typed(qtbot, typed: str, sides: str) -> None:
+    dialog = OnnxDialog("a.onnx")
+    qtbot.addWidget(dialog)
+    choose(dialog, Normalise.RANGE)
+    assert dialog.options().orientation == "LPS"
+    dialog.orientation.setEditText(typed)
+    assert dialog.options().orientation == sides
+
+
+@pytest.mark.parametrize("typed", ["", "LRS", "XYZ", "LPSS"])
+def test_axes_that_are_no_three_sides_are_refused(qtbot, typed: str) -> None:
+    dialog = OnnxDialog("a.onnx")
+    qtbot.addWidget(dialog)
+    choose(dialog, Normalise.RANGE)
+    dialog.orientation.setEditText(typed)
+    dialog.accept()
+    assert "three sides such as LPS" in dialog.trouble.text()
+    assert dialog.result() != QDialog.DialogCode.Accepted
+
+
 def test_a_closed_dialog_leaves_the_models_as_they_were(dock, monkeypatch) -> None:
     monkeypatch.setattr(model_import.OnnxDialog, "exec", lambda self: 0)
     dock._ask_more(UntoldError("say more", "a.onnx"))
     assert dock.models.currentText() == "organ"
+
+
+def choose(dialog: OnnxDialog, kind: Normalise) -> None:
+    dialog.normalise.setCurrentIndex(dialog.normalise.findData(kind))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_medseg.errors import ModelError
-from napari_medseg.inference.events import LookAt
+from napari_medseg.inference.events import BoxDone, LookAt
 from napari_medseg.jobs import Notice, Progress
 from napari_medseg.widgets import layers
 from napari_medseg.widgets.segment_dock import SegmentDock, facts
@@ -77,6 +77,36 @@ def test_a_model_that_vanished_is_refused_when_it_runs(viewer, desk, qtbot, said
         dock.run.click()
     qtbot.waitUntil(lambda: not desk.prediction.running)
     assert said()[-1].startswith("organ: a model must be a file")
+    assert dock.state.text() == "Failed: at most a part is segmented."
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_quick_look_is_taken_back_when_the_run_ends_early(
+    viewer, desk, qtbot, said, monkeypatch, fails
+):
+    go_on = threading.Event()
+
+    def job(config):
+        size = desk.case.scan.array.shape
+        yield BoxDone((0, 0, 0), np.ones((1, *size[1:]), np.uint8))
+        yield BoxDone((1, 0, 0), np.ones((1, *size[1:]), np.uint8), preview=True)
+        while not go_on.wait(0.005):
+            yield Progress(1, 2)
+        raise ModelError("a model must fit, this one does not", "organ")
+
+    dock = shown(viewer)
+    monkeypatch.setattr(desk.workbench, "predict", job)
+    dock.toggle()
+    slice_size = desk.labels.data[0].size
+    qtbot.waitUntil(lambda: np.count_nonzero(desk.labels.data) == 2 * slice_size)
+    if fails:
+        go_on.set()
+    else:
+        dock.toggle()
+    qtbot.waitUntil(lambda: not desk.prediction.running)
+    assert np.count_nonzero(desk.labels.data) == slice_size, "the final slice"
+    word = "Failed: at most" if fails else "Stopped: only"
+    assert dock.state.text() == f"{word} a part is segmented."
 
 
 def test_notices_stand_below_the_button(viewer, desk, qtbot, monkeypatch):
