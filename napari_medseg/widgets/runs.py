@@ -110,7 +110,8 @@ class Run(QObject):
 class PredictRun(Run):
     """A running prediction; pieces of the mask go to `receive`, the end to `end`.
 
-    Where it is stopped or fails `give_up` is called, after the last piece. `result` keeps no probabilities: they are as large as many masks, and `end` had them.
+    Where it is stopped or fails `give_up` is called, after the last piece. `result` keeps no
+    probabilities: they are as large as many masks, and `end` had them.
     """
 
     def __init__(

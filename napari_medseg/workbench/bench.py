@@ -318,8 +318,7 @@ class Workbench:
         """A prediction ended early: labels that were only a quick look become what they were."""
         if self.case is None:
             return
-        box = self.case.previews.take_back(self.case.tracker)
-        if box is not None:
+        for box in self.case.previews.take_back(self.case.tracker):
             self._recorder.model_wrote()
             self.labels_changed.emit(box)
 
