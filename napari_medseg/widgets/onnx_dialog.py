@@ -50,6 +50,7 @@ class OnnxDialog(QDialog):
         self.patch, self.spacing = QLineEdit(), QLineEdit()
         self.patch.setPlaceholderText("Z, Y, X; empty: the file's own")
         self.spacing.setPlaceholderText("Z, Y, X; empty: each scan's own")
+        self.ok = style.button("OK")
         self.trouble = style.hint(color=style.BAD)
         self._build()
 
@@ -98,7 +99,7 @@ class OnnxDialog(QDialog):
         rows.addRow(self.trouble)
         self.trouble.hide()
         buttons = QDialogButtonBox()
-        self.ok = buttons.addButton(QDialogButtonBox.StandardButton.Ok)
+        buttons.addButton(self.ok, QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
