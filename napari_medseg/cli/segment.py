@@ -125,13 +125,20 @@ def segment(
         io.write_mask(mask, out)
     if softmax is not None:
         io.write_volume(_probabilities(volume, card, prediction.softmax), softmax)
+    _tell(mask, prediction, card, _rules(cards) if clean else [], report)
+
+
+def _tell(
+    mask: Mask, prediction: Prediction, card: ModelCard, rules: Sequence[Any], report: Report
+) -> None:
+    """What was found, by what, and what it was cleaned of."""
     labels = _labels(mask, card)
     document = {
         "labels": labels,
         "seconds": prediction.seconds,
         "device": prediction.device,
         "how": prediction.how,
-        "clean": _rules(cards) if clean else [],
+        "clean": rules,
     }
     rows = [(name, one["value"], one["voxels"], one["volume_ml"]) for name, one in labels.items()]
     report.give(document, [("label", "value", "voxels", "volume (ml)"), *rows])
