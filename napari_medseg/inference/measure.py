@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import time
@@ -26,6 +27,7 @@ import torch
 from napari_medseg.inference.config import EngineName
 from napari_medseg.inference.engine import Engine
 
+LOG = logging.getLogger(__name__)
 AGREES = 0.999  # share of voxels with the reference's label
 SAME = 0.98  # least Dice of each label of the piece with the reference's
 FEWEST = 50  # voxels of a label: of fewer one more or less is much
@@ -97,7 +99,8 @@ def _fastest(
     for name in names[:-1]:
         try:
             taken, answer = _timed(make(name, piece.shape), piece)
-        except Exception:  # noqa: BLE001  an engine that cannot run this network is just not taken
+        except Exception:  # an engine that cannot run this network is not taken
+            LOG.info("%s cannot run this network", name, exc_info=True)
             continue
         if taken < seconds and _agrees(answer, decide(answer).cpu(), reference):
             best, seconds = name, taken

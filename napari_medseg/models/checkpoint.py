@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import safetensors
@@ -13,12 +11,13 @@ import torch
 from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
 
-from napari_medseg.errors import ModelError, WriteError
+from napari_medseg.errors import ModelError
 from napari_medseg.models.build import build, load_weights
 from napari_medseg.models.card import KEY, ModelCard, description, read_card
 from napari_medseg.models.config import Family
 from napari_medseg.models.onnx_graph import check_graph
 from napari_medseg.models.segmenter import Segmenter
+from napari_medseg.models.whole_file import write_whole
 
 PREVIOUS = "previous."  # how the names of a cascade's first stage begin
 MOST_PARAMETERS = 2_000_000_000
@@ -35,21 +34,7 @@ def save(segmenter: Segmenter, path: Path | str) -> ModelCard:
     path = Path(path)
     weights = joined(segmenter)
     text = _described(segmenter)
-    data = serialise(weights, metadata={KEY: text})
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise WriteError(
-            f"a model must be saved, {error.strerror}; choose another folder", path.name
-        ) from error
+    write_whole(path, serialise(weights, metadata={KEY: text}))
     return read_card(path)
 
 

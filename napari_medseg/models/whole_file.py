@@ -10,7 +10,7 @@ from napari_medseg.errors import WriteError
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file; the old one stays until the new one is complete.
+    """Write a file, in a new folder if need be; the old one stays until the new one is complete.
 
     Raises
     ------
@@ -19,6 +19,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
             file.write(data)
             file.flush()
