@@ -34,7 +34,7 @@ def save(segmenter: Segmenter, path: Path | str) -> ModelCard:
     path = Path(path)
     weights = joined(segmenter)
     text = _described(segmenter)
-    write_whole(path, serialise(weights, metadata={KEY: text}))
+    write_whole(path, serialise(weights, metadata={KEY: text}), make_folder=True)
     return read_card(path)
 
 

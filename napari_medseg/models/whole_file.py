@@ -9,8 +9,10 @@ from pathlib import Path
 from napari_medseg.errors import WriteError
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, in a new folder if need be; the old one stays until the new one is complete.
+def write_whole(path: Path, data: bytes, make_folder: bool = False) -> None:
+    """Write a file; the old one stays until the new one is complete.
+
+    `make_folder` makes the folders that are not there.
 
     Raises
     ------
@@ -19,7 +21,8 @@ def write_whole(path: Path, data: bytes) -> None:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
             file.write(data)
             file.flush()
