@@ -36,6 +36,7 @@ class Canvas:
         self._tiling = tiling
         self._n_maps = n_maps
         self._device = device
+        self._added: list[Extent] = []
         self._shares = [
             {start: torch.from_numpy(share).to(device) for start, share in tiling.shares(a).items()}
             for a in range(3)
@@ -57,6 +58,7 @@ class Canvas:
         """Blend one tile's logits, float32 (L, *tile), in."""
         z, y, x = (self._shares[axis][origin[axis]] for axis in range(3))
         weight = z[:, None, None] * y[:, None] * x
+        self._added.append(origin)
         for slab in self._slabs:
             self._add_to(slab, origin, logits.to(self._device), weight)
 
@@ -71,7 +73,10 @@ class Canvas:
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=self.axis + 1)
 
     def peek(self, box: Box) -> torch.Tensor:
-        """Logits (L, z, y, x) of a part of the box as far as tiles are in; 0 where none is."""
+        """Logits (L, z, y, x) of a part of the box from the tiles that are in; 0 where none is.
+
+        Planes that are forgotten are 0 too.
+        """
         out = torch.zeros(
             [self._n_maps, *(part.stop - part.start for part in box)], device=self._device
         )
@@ -85,7 +90,24 @@ class Canvas:
                 onto = _shifted(both, [part.start for part in box])
                 inside = _shifted(both, [part.start for part in own])
                 out[(slice(None), *onto)] = slab.logits[(slice(None), *inside)]
-        return out
+        return out.div_(self._share_in(box))
+
+    def _share_in(self, box: Box) -> torch.Tensor:
+        """The share (z, y, x) of each voxel of a box that tiles have brought; 1 where none has."""
+        total = torch.zeros([part.stop - part.start for part in box], device=self._device)
+        for origin in self._added:
+            both = [
+                slice(max(part.start, o), min(part.stop, o + t))
+                for part, o, t in zip(box, origin, self._tiling.tile, strict=True)
+            ]
+            if all(part.stop > part.start for part in both):
+                z, y, x = (
+                    self._shares[axis][origin[axis]][inside]
+                    for axis, inside in enumerate(_shifted(both, origin))
+                )
+                onto = total[_shifted(both, [part.start for part in box])]
+                onto.add_(z[:, None, None] * y[:, None] * x)
+        return total.masked_fill_(total == 0, 1)
 
     def forget(self, keep: npt.NDArray[np.bool_]) -> None:
         """Drop the done planes that `keep`, bool (planes,), does not need."""

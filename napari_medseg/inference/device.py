@@ -15,7 +15,7 @@ from napari_medseg.inference.tiles import Extent, smaller
 if TYPE_CHECKING:
     import torch
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 HALVINGS = 2  # of a tile, before another device is tried
 
 
@@ -122,13 +122,16 @@ def keep_freed_memory() -> bool:
     """Have glibc reuse large blocks instead of returning each to the system; once a process.
 
     A network's activations are freed and asked for again at every layer: without the page faults a
-    forward pass takes two thirds of the time, for 40 % more memory. Whether it was done: Linux with
+    forward pass takes two thirds of the time, for 40 % more memory. All threads share one arena:
+    those that glibc makes for a thread cannot hold large blocks. Whether it was done: Linux with
     glibc only.
     """
     libc = _glibc()
     if libc is None:
         return False
-    return bool(libc.mallopt(M_MMAP_MAX, 0) and libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    wanted = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_ARENA_MAX: 1}
+    done = [bool(libc.mallopt(option, value)) for option, value in wanted.items()]
+    return all(done)
 
 
 def trim_memory() -> None:

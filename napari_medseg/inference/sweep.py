@@ -144,9 +144,8 @@ class _Pass:
         self._pending[part.box[sweep.axis]] = True
         self._flying: list[Extent] = []
         self._view, self._moved = view, False
-        self._left = part.tiling.outward(
-            part.tiling.touching(self._source), view.axis, self._viewed_planes()
-        )
+        self._left = part.tiling.touching(self._source)
+        self._order()
         self._wait_for_cover()
 
     def run(self, glance: Glance | None) -> Generator[BoxDone | None, View | None, View]:
@@ -172,14 +171,20 @@ class _Pass:
         """Take the tiles that are left in this view's order, if the memory allows it."""
         self._view, self._moved = view, True
         if self._holds_all():
-            self._left = self._part.tiling.outward(self._left, view.axis, self._viewed_planes())
+            self._order()
         self._wait_for_cover()
 
+    def _order(self) -> None:
+        """The few tiles that cover the viewed slice first, then the others outward from it."""
+        axis, planes = self._view.axis, self._viewed_planes()
+        cover = self._part.tiling.cover(axis, planes)
+        outward = self._part.tiling.outward(self._left, axis, planes)
+        self._left = sorted(outward, key=lambda origin: origin not in cover)
+
     def _wait_for_cover(self) -> None:
-        """The slice can be shown when the row of tiles that is nearest to it is in."""
-        axis = self._view.axis
-        cover = self._part.tiling.cover(axis, self._viewed_planes())
-        self._waited = {one for one in (*self._flying, *self._left) if one[axis] == cover}
+        """The slice can be shown when the few tiles that cover it are in."""
+        cover = self._part.tiling.cover(self._view.axis, self._viewed_planes())
+        self._waited = cover.intersection([*self._flying, *self._left])
         self._shown = not self._waited or not self._inside(self._view)
 
     def _holds_all(self) -> bool:

@@ -78,18 +78,32 @@ class Tiling:
 
         return sorted(origins, key=distance)
 
-    def cover(self, axis: int, planes: slice) -> int:
-        """Where the tiles begin whose middle is nearest to the planes: their row covers them."""
+    def cover(self, axis: int, planes: slice) -> set[Extent]:
+        """The fewest tiles that cover the planes, of the row whose middle is nearest to them."""
         middle = (planes.start + planes.stop - 1) / 2
-        return min(
+        near = min(
             self.starts[axis], key=lambda start: abs(start + (self.tile[axis] - 1) / 2 - middle)
         )
+        rows = [
+            (near,) if a == axis else _fewest(self.starts[a], self.tile[a], self.shape[a])
+            for a in range(3)
+        ]
+        return set(itertools.product(*rows))  # type: ignore[arg-type]
 
     def cuts(self, axis: int, within: slice) -> list[tuple[int, int]]:
         """Slabs [start, stop) along an axis in which all planes are covered by the same tiles."""
         ends = {start + self.tile[axis] for start in self.starts[axis]}
         inner = {e for e in ends | set(self.starts[axis]) if within.start < e < within.stop}
         return list(itertools.pairwise(sorted({within.start, within.stop} | inner)))
+
+
+def _fewest(starts: tuple[int, ...], tile: int, size: int) -> tuple[int, ...]:
+    """The fewest of these tiles that cover an axis."""
+    chosen, end = [starts[0]], starts[0] + tile
+    while end < size:
+        chosen.append(max(start for start in starts if start <= end))
+        end = chosen[-1] + tile
+    return tuple(chosen)
 
 
 def smaller(tile: Extent, multiple: Extent) -> Extent:

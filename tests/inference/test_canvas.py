@@ -36,6 +36,17 @@ def painted(image: torch.Tensor, axis: int, box: Box) -> Canvas:
     return canvas
 
 
+def test_a_glance_at_what_is_not_done_is_as_bright_as_what_is() -> None:
+    image = torch.rand(2, *SHAPE) + 1
+    tiling, whole = Tiling.over(SHAPE, (8, 8, 8), 0.5), (slice(0, 20), slice(0, 9), slice(0, 14))
+    canvas = Canvas(tiling, whole, 0, 2, CPU)
+    canvas.add((0, 0, 0), image[:, :8, :8, :8])
+    seen = canvas.peek((slice(5, 6), slice(0, 9), slice(0, 14)))
+    torch.testing.assert_close(seen[:, :, :8, :8], image[:, 5:6, :8, :8])
+    assert not seen[:, :, 8:].any()
+    assert not seen[..., 8:].any()
+
+
 def test_planes_are_done_when_their_last_tile_is_in() -> None:
     tiling = Tiling.over((12, 8, 8), (8, 8, 8), 0.5)
     canvas = Canvas(tiling, (slice(0, 12), slice(0, 8), slice(0, 8)), 0, 1, CPU)

@@ -76,6 +76,24 @@ def test_large_blocks_are_kept_on_linux_and_nothing_breaks_elsewhere() -> None:
     trim_memory()
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+def test_large_blocks_are_kept_for_a_thread_as_well() -> None:
+    code = """
+import resource, threading, torch
+from napari_medseg.inference.device import keep_freed_memory
+kept, faults = keep_freed_memory(), []
+def fill():
+    for _ in range(20):  # the first ones make room
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(16 << 20)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+thread = threading.Thread(target=fill)
+thread.start(); thread.join()
+assert not kept or faults[-1] < faults[0] / 10, faults
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_naming_the_room_does_not_import_torch() -> None:
     code = (
         "import sys, napari_medseg.inference.device, napari_medseg.inference.config, "
