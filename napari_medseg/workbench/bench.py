@@ -34,8 +34,10 @@ from napari_medseg.workbench.case import (
     tracker_of,
     unnamed,
 )
+from napari_medseg.workbench.editor import Editor
 from napari_medseg.workbench.lesson import NO_TEACHER, Tutor
 from napari_medseg.workbench.prediction import CaseBox, Predictor
+from napari_medseg.workbench.previews import Replaced
 from napari_medseg.workbench.recorder import Recorder
 from napari_medseg.workbench.shelf import Shelf
 
@@ -57,6 +59,8 @@ class Workbench:
         The box of `case.labels` that a prediction wrote: a layer must refresh.
     segmenter_adopted, models_changed
         Another model is in use; another list of models.
+    look_replaced
+        A quick look is gone, also from under strokes: their undoing must not bring it back.
     correction_committed, marks_changed, names_changed
         A person changed voxels, confirmed slices, or the list of structures.
     warned
@@ -66,6 +70,7 @@ class Workbench:
     case_opened = Signal(Case)
     case_closed = Signal()
     labels_changed = Signal(tuple)
+    look_replaced = Signal(Replaced)
     segmenter_adopted = Signal(ModelCard)
     models_changed = Signal()
     correction_committed = Signal(Correction)
@@ -80,6 +85,7 @@ class Workbench:
         self._recorder = Recorder(Store(self._data / "cases"), self._warnings.put)
         self._predictor, self._tutor = Predictor(), Tutor(self._recorder.settled)
         self.case: Case | None = None
+        self.editor: Editor | None = None
         self.segmenter: ModelCard | None = self._shelf.chosen()
 
     # ------------------------------------------------------------------ models
@@ -164,6 +170,7 @@ class Workbench:
         if suggested is not None:
             self.segmenter = suggested
         case = self.case = self._recovered(volume, mask, anonymous(subject))
+        self.editor = Editor(case, self.commit, self.labels_changed.emit)
         self.case_opened.emit(case)
         if suggested is not None:
             self.segmenter_adopted.emit(suggested)
@@ -199,7 +206,7 @@ class Workbench:
         self.commit()
         self.drop_previews()
         self._recorder.finish(self.case)
-        self.case = None
+        self.case = self.editor = None
         self.case_closed.emit()
 
     def save_mask(self, path: Path) -> None:
@@ -232,15 +239,17 @@ class Workbench:
 
     # ------------------------------------------------------------------ corrections
 
-    def commit(self, box: Box | None = None) -> Correction | None:
+    def commit(self, box: Box | None = None, name: str = "stroke") -> Correction | None:
         """Take note of what a person changed since the last commit; None where nothing was.
 
-        Call it after each stroke, undo and redo; inside `box` (30 ms for 512 x 512 x 512
-        without).
+        Call it after each stroke, inside `box` (30 ms for 512 x 512 x 512 without). It becomes a
+        step of that name which can be taken back; "" is none of its own.
         """
         case = self._open_case()
         correction = case.tracker.commit(box)
         if correction is not None:
+            if name and self.editor is not None:
+                self.editor.note(correction, name)
             self._recorder.keep(case, correction, self._predictor.running)
             self._rename(merged(case.names, unnamed(case.present())))
             self.correction_committed.emit(correction)
@@ -316,11 +325,13 @@ class Workbench:
 
     def drop_previews(self) -> None:
         """A prediction ended early: labels that were only a quick look become what they were."""
-        if self.case is None:
+        if self.case is None or not self.case.previews:
             return
-        for box in self.case.previews.take_back(self.case.tracker):
-            self._recorder.model_wrote()
-            self.labels_changed.emit(box)
+        self.commit()
+        for gone in self.case.previews.take_back(self.case.tracker):
+            self.look_replaced.emit(gone)
+            self.labels_changed.emit(gone.box)
+        self._recorder.keep_whole(self.case)
 
     # ------------------------------------------------------------------ fine-tuning
 
@@ -396,8 +407,11 @@ class Workbench:
         if event.preview:
             changed = case.previews.write(case.tracker, box, labels)
         else:
+            if case.previews:
+                self.commit(box)  # an undo that is not told yet
             changed = case.tracker.receive(box, labels)
-            case.previews.settle(box)
+            for gone in case.previews.settle(case.tracker, box, labels):
+                self.look_replaced.emit(gone)
         if changed:
             self._recorder.model_wrote()
             self.labels_changed.emit(box)

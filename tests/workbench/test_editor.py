@@ -1,0 +1,106 @@
+"""Steps of an open case, back and forth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_medseg.correction.edit import Edit, Over, Rules, edit_of
+from napari_medseg.inference.events import BoxDone
+from napari_medseg.volume import Geometry, Volume
+from napari_medseg.workbench import Workbench
+
+SHAPE = (6, 20, 20)
+BOX = (slice(2, 4), slice(5, 15), slice(5, 15))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Workbench:
+    bench = Workbench(tmp_path)
+    image = np.random.default_rng(0).normal(0, 100, SHAPE).astype(np.int16)
+    bench.open_case(Volume(image, Geometry.from_spacing(SHAPE)))
+    return bench
+
+
+def square(bench: Workbench, value: int) -> Edit:
+    assert bench.editor is not None
+    return edit_of(bench.editor.scene(), BOX, np.ones((2, 10, 10), bool), value)
+
+
+def test_steps_are_taken_back_and_done_again_bit_for_bit(bench: Workbench) -> None:
+    editor, case = bench.editor, bench.case
+    assert editor is not None
+    assert case is not None
+    seen = [case.labels.copy()]
+    for value in (1, 2, 0):
+        editor.apply(square(bench, value), f"step {value}", value)
+        seen.append(case.labels.copy())
+    for back in (2, 1, 0):
+        assert editor.undo()
+        np.testing.assert_array_equal(case.labels, seen[back])
+    assert not editor.undo()
+    editor.go_to(3)
+    np.testing.assert_array_equal(case.labels, seen[3])
+    assert not editor.redo()
+
+
+def test_a_new_step_ends_what_was_taken_back(bench: Workbench) -> None:
+    editor = bench.editor
+    assert editor is not None
+    editor.apply(square(bench, 1), "one", 1)
+    editor.undo()
+    editor.apply(square(bench, 2), "two", 2)
+    assert [step.name for step in editor.history.steps] == ["two"]
+
+
+def test_taking_back_gives_what_the_model_says_now(bench: Workbench) -> None:
+    editor, case = bench.editor, bench.case
+    assert editor is not None
+    assert case is not None
+    editor.apply(square(bench, 2), "paint", 2)
+    case.tracker.baseline[BOX] = 1  # a quick look went, a prediction came
+    editor.undo()
+    assert (case.labels[BOX] == 1).all()
+    assert not case.tracker.touched
+
+
+def test_a_person_s_voxels_stay_when_a_prediction_comes(bench: Workbench) -> None:
+    editor, case = bench.editor, bench.case
+    assert editor is not None
+    assert case is not None
+    editor.apply(square(bench, 2), "paint", 2)
+    bench.receive(BoxDone((0, 0, 0), np.ones(SHAPE, np.uint8)))
+    assert (case.mask().labels == 2).sum() == 200
+
+
+@pytest.mark.parametrize(
+    ("rules", "voxels"),
+    [
+        (Rules(), 200),
+        (Rules(over=Over.BACKGROUND), 150),
+        (Rules(over=Over.CHOSEN), 0),
+        (Rules(locked=frozenset({1})), 150),
+        (Rules(locked=frozenset({2})), 0),
+    ],
+)
+def test_rules_say_which_voxels_may_change(bench: Workbench, rules: Rules, voxels: int) -> None:
+    editor, case = bench.editor, bench.case
+    assert editor is not None
+    assert case is not None
+    box = (slice(2, 3), slice(5, 10), slice(5, 15))
+    editor.apply(edit_of(editor.scene(), box, np.ones((1, 5, 10), bool), 1), "first", 1)
+    editor.rules = rules
+    editor.apply(square(bench, 2), "second", 2)
+    assert int((case.labels == 2).sum()) == voxels
+
+
+def test_only_voxels_between_two_grey_values_change(bench: Workbench) -> None:
+    editor, case = bench.editor, bench.case
+    assert editor is not None
+    assert case is not None
+    editor.rules = Rules(low=0.0, high=50.0)
+    editor.apply(square(bench, 1), "paint", 1)
+    grey = editor.scene().image[BOX]
+    np.testing.assert_array_equal(case.labels[BOX] == 1, (grey >= 0) & (grey <= 50))
