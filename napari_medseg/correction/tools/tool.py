@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from napari_medseg.correction.edit import Aim, Edit, Scene
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.correction.edit import Aim, Edit, Reach, Scene
+from napari_medseg.correction.record import Box, Labels
+from napari_medseg.correction.tracker import changed_box, whole
+from napari_medseg.jobs import Job, Progress
 
 
 class Wants(StrEnum):
@@ -51,3 +57,69 @@ class Tool:
     knobs: Any
     run: Callable[[Scene, Aim, Any], Edit | None]
     needs_chances: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """An edit that waits for a yes or no, and what of it there is to see.
+
+    Attributes
+    ----------
+    edit
+        What would be written.
+    box
+        The smallest box that holds every change.
+    kinds
+        uint8, shape of `box`: 0 stays, and else `ADDED`, `REMOVED` or `OTHER`.
+    voxels
+        How many would change.
+    final
+        False for a first answer in the viewed slice only, while the whole is computed.
+    """
+
+    edit: Edit
+    box: Box
+    kinds: npt.NDArray[np.uint8]
+    voxels: int
+    final: bool = True
+
+
+ADDED, REMOVED, OTHER = 1, 2, 3
+
+
+def propose(tool: Tool, scene: Scene, aim: Aim, knobs: Any) -> Job[Proposal | None]:
+    """The proposal of a tool, as a job; None where nothing would change.
+
+    Where the tool goes through the whole volume, its answer in the viewed slice is yielded first.
+    """
+    yield Progress(0, 0, tool.name)
+    if getattr(knobs, "reach", None) is Reach.VOLUME:
+        first = tool.run(scene, aim, replace(knobs, reach=Reach.SLICE))
+        if (seen := proposal_of(first, scene, aim.label, final=False)) is not None:
+            yield seen
+    return proposal_of(tool.run(scene, aim, knobs), scene, aim.label)
+
+
+def proposal_of(
+    edit: Edit | None, scene: Scene, chosen: int, final: bool = True
+) -> Proposal | None:
+    """What there is to see of an edit; None where nothing would change."""
+    if edit is None:
+        return None
+    changed = changed_box(_placed(edit, scene), scene.labels[edit.box], whole(edit.labels.shape))
+    if changed is None:
+        return None
+    new, now = edit.labels[changed], scene.labels[edit.box][changed]
+    differ = new != now
+    kinds = np.where(new == chosen, ADDED, np.where(new == 0, REMOVED, OTHER)).astype(np.uint8)
+    kinds[~differ] = 0
+    z, y, x = (
+        slice(outer.start + inner.start, outer.start + inner.stop)
+        for outer, inner in zip(edit.box, changed, strict=True)
+    )
+    return Proposal(edit, (z, y, x), kinds, int(np.count_nonzero(differ)), final)
+
+
+def _placed(edit: Edit, scene: Scene) -> Labels:
+    """The labels of an edit, in the mask's own type."""
+    return edit.labels.astype(scene.labels.dtype, copy=False)
