@@ -102,6 +102,18 @@ class Tracker:
                 np.copyto(array[box], values, where=change, casting="same_kind")
         return True
 
+    def rebase(self, box: Box, values: Labels, where: npt.NDArray[np.bool_]) -> None:
+        """Say anew what the model gives under a person's strokes.
+
+        For strokes on what a model gave only in passing. A voxel whose stroke says the same stays
+        the person's, as it was.
+        """
+        old, now = self.baseline[box], self._committed[box]
+        change = where & (self.source[box] != Source.MODEL) & (values != now)
+        self.painted += int(np.count_nonzero(change & (old == now)))
+        with self._lock:
+            np.copyto(old, values, where=change, casting="same_kind")
+
     def copies(self) -> tuple[Labels, Labels]:
         """Copies of the committed labels and of the baseline; may be called from any thread.
 

@@ -21,7 +21,7 @@ from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
 from napari_medseg.widgets.brush import LARGEST_MM, brush_mm, pixels_of, smallest_mm
 from napari_medseg.widgets.label_list import LabelList
-from napari_medseg.widgets.saving import save_mask
+from napari_medseg.widgets.saving import save_mask, show_saving
 from napari_medseg.widgets.tally import words
 
 TOOLS = {  # napari's mode: what it is called, what it does and its key
@@ -51,7 +51,7 @@ class CorrectDock(style.Column):
         self.add(self.closed, self.start, self.body)
         self.rows.addStretch(1)
         self.next = style.button("Next: fine-tune  ▸", "Let the model learn from your corrections")
-        self.save = style.button("Save mask…", "Write the mask on the scan's own grid")
+        self.save = style.button("Save mask…")
         self.add(style.row(self.save, self.next, stretch=(1, 1)))
         self._connect()
         self._show_case()
@@ -135,6 +135,7 @@ class CorrectDock(style.Column):
         desk.corrected.connect(self._show_changes)
         desk.saved.connect(self._show_changes)
         desk.mark_asked.connect(self.toggle_mark)
+        desk.prediction.changed.connect(self._show_saving)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
         watch_window(self, self.desk)
@@ -192,10 +193,13 @@ class CorrectDock(style.Column):
         self.body.setVisible(is_open)
         self.closed.setVisible(not is_open)
         self.start.setVisible(not is_open and self.desk.first_image() is not None)
-        self.save.setEnabled(is_open)
+        self._show_saving()
         if is_open:
             for show in (self._show_names, self._show_tool, self._show_slice, self._show_changes):
                 show()
+
+    def _show_saving(self) -> None:
+        show_saving(self.save, self.desk)
 
     def _show_names(self) -> None:
         case, layer = self.desk.case, self.desk.labels

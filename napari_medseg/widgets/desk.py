@@ -23,8 +23,8 @@ from napari_medseg.volume import Mask, Volume
 from napari_medseg.widgets import layers, probability, series
 from napari_medseg.widgets.model_import import ImportRun
 from napari_medseg.widgets.notices import tell_error, warn
+from napari_medseg.widgets.painting import Painting
 from napari_medseg.widgets.runs import LearnRun, PredictRun
-from napari_medseg.widgets.strokes import Strokes
 from napari_medseg.widgets.tally import Tally
 from napari_medseg.workbench import Case, Workbench
 
@@ -90,7 +90,7 @@ class Desk(QObject):
         self.tally: Tally | None = None
         self.hidden: frozenset[int] = frozenset()
         self.saved_at: datetime | None = None
-        self._strokes: Strokes | None = None
+        self._painting: Painting | None = None
         self._frame: int | None = None  # of a series, the one that is open
         self._aside: weakref.WeakKeyDictionary[Image, Labels] = weakref.WeakKeyDictionary()
         self.prediction = PredictRun(
@@ -169,7 +169,7 @@ class Desk(QObject):
         self.image, self.labels = image, self.viewer.add_labels(data, **look)
         self.hidden = frozenset()
         self.tally = Tally(case)
-        self._watch(self.labels)
+        self._watch(self.labels, case)
         self.case_changed.emit()
         self._volumes_soon.start()
         return case
@@ -194,9 +194,9 @@ class Desk(QObject):
         scans, active = self.scans(), self.viewer.layers.selection.active
         return active if active in scans else next(iter(scans), None)
 
-    def _watch(self, layer: Labels) -> None:
-        self._strokes = Strokes(layer, self)
-        self._strokes.painted.connect(self._on_painted)
+    def _watch(self, layer: Labels, case: Case) -> None:
+        self._painting = Painting(layer, case, self.workbench, self)
+        self._painting.painted.connect(self._on_painted)
         for name in LAYER_EVENTS:
             getattr(layer.events, name).connect(self._on_layer)
         layer.events.data.connect(self._on_data)
@@ -219,10 +219,10 @@ class Desk(QObject):
             for name in LAYER_EVENTS:
                 getattr(self.labels.events, name).disconnect(self._on_layer)
             self.labels.events.data.disconnect(self._on_data)
-        if self._strokes is not None:
-            self._strokes.close()
-            self._strokes.deleteLater()
-        self._strokes = self.image = self.labels = self.tally = None
+        if self._painting is not None:
+            self._painting.close()
+            self._painting.deleteLater()
+        self._painting = self.image = self.labels = self.tally = None
 
     # -- structures and marks -----------------------------------------------------------------
 
@@ -306,7 +306,7 @@ class Desk(QObject):
 
     def stroke_is_on(self) -> bool:
         """Whether a button is held on the mask: nobody else may write into it now."""
-        return self._strokes is not None and self._strokes.down
+        return self._painting is not None and self._painting.down
 
     def _on_painted(self, box: Box) -> None:
         self.try_to(self.workbench.commit, box)

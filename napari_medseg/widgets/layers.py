@@ -7,6 +7,7 @@ to go back to the scan's own grid travels in the layer's metadata under "medseg"
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,8 @@ class Origin:
         What the file's format needs to write a mask back the same way.
     derived
         Whether it was computed from a scan: nobody wants it segmented.
+    case
+        The open case whose mask it is, as long as there is one: quick looks in it are not saved.
     """
 
     turn: Reorientation
@@ -75,6 +78,7 @@ class Origin:
     names: tuple[Label, ...] = ()
     header: Any = field(default_factory=dict, repr=False)
     derived: bool = False
+    case: weakref.ref[Case] | None = field(default=None, repr=False)
 
     @property
     def is_scan(self) -> bool:
@@ -150,7 +154,8 @@ def mask_layer(mask: Mask, name: str = "mask") -> LayerTuple:
 
 def case_layer(case: Case) -> LayerTuple:
     """Layer data of an open case's mask; shares its array."""
-    origin = Origin(case.turn, names=case.names, header=case.volume.header)
+    header = case.volume.header
+    origin = Origin(case.turn, names=case.names, header=header, case=weakref.ref(case))
     name = f"{case.volume.name or 'scan'} · mask"
     return case.labels, _label_look(case.volume.geometry, case.names, name, origin), "labels"
 
@@ -289,6 +294,8 @@ def volume_of(layer: Layer) -> Volume:
 def mask_of(layer: Labels) -> Mask:
     """The mask of a labels layer on its source's own grid, ready to be written.
 
+    What is only a quick look of a prediction that runs is left out.
+
     Raises
     ------
     InputError
@@ -297,7 +304,10 @@ def mask_of(layer: Labels) -> Mask:
     origin = origin_of(layer)
     if origin is None:
         return Mask(small(_stack(layer), str(layer.name)), geometry_of(layer))
-    labels = np.ascontiguousarray(origin.turn.undo(np.asarray(layer.data)))
+    case = None if origin.case is None else origin.case()
+    shared = case is not None and np.shares_memory(case.labels, np.asarray(layer.data))
+    final = case.without_looks() if shared and case else np.asarray(layer.data)
+    labels = np.ascontiguousarray(origin.turn.undo(final))
     labels = small(labels, str(layer.name))
     return Mask(labels, origin.turn.source, names=origin.names, header=origin.header)
 

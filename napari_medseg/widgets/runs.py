@@ -7,13 +7,13 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medseg.inference.events import BoxDone, Prediction
 from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.training.events import Dice, StepDone, Validated
 from napari_medseg.widgets.notices import tell_error
-from napari_medseg.widgets.worker import Worker
+from napari_medseg.widgets.worker import TICK_MS, Worker
 
 
 class EndedEarly(Enum):
@@ -138,12 +138,23 @@ class PredictRun(Run):
         super()._on_returned(replace(result, softmax=None))
 
     def _on_stopped(self) -> None:
-        self._give_up()
+        self._end_early()
         super()._on_stopped()
 
     def _on_failure(self, error: BaseException) -> None:
-        self._give_up()
+        self._end_early()
         super()._on_failure(error)
+
+    def _end_early(self) -> None:
+        """Give up, but not under a brush that paints; a run that began meanwhile did so itself."""
+        if self._hold():
+            QTimer.singleShot(TICK_MS, self._after_stroke)
+        else:
+            self._give_up()
+
+    def _after_stroke(self) -> None:
+        if not self.running:
+            self._end_early()
 
 
 class LearnRun(Run):

@@ -20,7 +20,7 @@ from napari_medseg.widgets.model_import import ImportRow, ask, is_foreign, load_
 from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.predict_options import PredictOptions
 from napari_medseg.widgets.runs import EndedEarly
-from napari_medseg.widgets.saving import save_mask
+from napari_medseg.widgets.saving import save_mask, show_saving
 from napari_medseg.widgets.scores import distinct
 
 DEVICES = {"auto": "Automatic (GPU if there is one)", "cpu": "CPU", "cuda": "GPU (CUDA)"}
@@ -73,7 +73,7 @@ class SegmentDock(style.Column):
         self.bar = style.bar()
         self.state = style.hint()
         self.notices = style.hint(color="#d9a441")
-        self.save = style.button("Save mask…", "Write the mask on the scan's own grid")
+        self.save = style.button("Save mask…")
         self.next = style.button("Next: correct it  ▸", "Open the dock Correct")
         self.rows.addSpacing(8)
         self.add(self.run, self.bar, self.state, self.notices)
@@ -200,7 +200,7 @@ class SegmentDock(style.Column):
         style.show_progress(self.bar, *((progress.done, progress.total) if progress else (0, 0)))
         style.say(self.state, self._words())
         style.say(self.notices, "\n".join(run.notices))
-        self.save.setEnabled(self.desk.labels is not None)
+        show_saving(self.save, self.desk)
         self.next.setEnabled(self.desk.labels is not None)
 
     def _words(self) -> str:

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_medseg.correction.record import Box
 
 SETTLE_MS = 150  # undo and redo tell only "the slice was set": look when the hand is still
+BRUSHES = ("paint", "erase")
 UNDO_STEPS = 100  # napari keeps as many
 
 
@@ -27,11 +28,15 @@ class Strokes(QObject):
     -------
     painted
         A box that holds all voxels of a stroke, fill or polygon.
-    released
-        The brush left the image.
+    edited
+        What napari keeps to undo it, before `painted`, and while nothing else is written.
+    pressed, released
+        The brush, with the number of its structure, meets the image; any tool left it.
     """
 
     painted = Signal(object)
+    edited = Signal(object)
+    pressed = Signal(int)
     released = Signal()
 
     def __init__(self, layer: Labels, parent: QObject | None = None) -> None:
@@ -47,7 +52,7 @@ class Strokes(QObject):
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
         self._settle.timeout.connect(self._tell_recent)
-        layer.mouse_drag_callbacks.append(self._follow)
+        layer.mouse_drag_callbacks.insert(0, self._follow)  # before the tool itself
         layer.events.paint.connect(self._on_paint)
         layer.events.set_data.connect(self._on_redraw)
 
@@ -62,7 +67,13 @@ class Strokes(QObject):
         self.layer.events.set_data.disconnect(self._on_redraw)
 
     def _follow(self, layer: Labels, event: Any) -> Generator[None, None, None]:
+        if self._settle.isActive():  # an undo a moment ago: note it before the next stroke
+            self._settle.stop()
+            self._tell_recent()
         self.down = True
+        if str(layer.mode) in BRUSHES:
+            erases = str(layer.mode) == "erase"
+            self.pressed.emit(0 if erases else int(layer.selected_label))
         try:
             yield
             while event.type == "mouse_move":
@@ -74,6 +85,7 @@ class Strokes(QObject):
     def _on_paint(self, event: Any) -> None:
         box = box_of(event.value)
         if box is not None:
+            self.edited.emit(event.value)
             self._new.append(box)
             self._soon.start()
 

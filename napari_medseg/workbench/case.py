@@ -96,13 +96,17 @@ class Case:
         return (box[0], box[1], box[2]), self.turn.apply(event.labels)
 
     def mask(self) -> Mask:
-        """The labels as they are now, on the scan's own grid; a copy."""
-        labels = np.array(self.turn.undo(self.labels), order="C")
+        """The labels as they are now but for quick looks, on the scan's own grid; a copy."""
+        labels = np.array(self.turn.undo(self.without_looks()), order="C")
         return Mask(labels, self.turn.source, self.names, header=self.volume.header)
+
+    def without_looks(self) -> Labels:
+        """A copy of the labels with what lies under the quick looks in their place."""
+        return self.previews.without(self.tracker)
 
     def example(self) -> Example:
         """The case as a teacher, on canonical axes; its masks are copies."""
-        mask = Mask(self.labels.copy(), self.volume.geometry, self.names)
+        mask = Mask(self.without_looks(), self.volume.geometry, self.names)
         return Example(self.volume, mask, self.source != 0, self.subject)
 
     def state(self) -> State:

@@ -1,4 +1,9 @@
-"""Quick looks in a mask, and the labels that lie under them until a better answer comes."""
+"""Quick looks in a mask, and the labels that lie under them until a better answer comes.
+
+A person may paint on a quick look. Such a stroke is theirs, but what lies under it is not: when the
+quick look goes, what the model gave there becomes what came in its place, and so does what undoing
+the stroke gives back (`Replaced` tells whoever keeps the history of strokes).
+"""
 
 from __future__ import annotations
 
@@ -10,29 +15,45 @@ import numpy.typing as npt
 from napari_medseg.correction.record import Box, Labels, Source
 from napari_medseg.correction.tracker import Tracker
 
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Replaced:
+    """A quick look is gone `where` it was, bool, in a box; `values` are its labels' successors."""
+
+    box: Box
+    values: Labels
+    where: Bools
+
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """One quick look: where it lies, what it covered, and where it is still to be seen."""
+    """One quick look: where it lies, its labels, what it covered, and where it is still shown.
+
+    It counts as shown under a stroke too.
+    """
 
     box: Box
+    values: Labels
     under: Labels
-    shown: npt.NDArray[np.bool_]
+    shown: Bools
 
     def inside(self, box: Box) -> tuple[Box, Box] | None:
         """What lies in a box too, as a part of the scan and of this look; None for nothing."""
-        parts = [
+        z, y, x = (
             slice(max(a.start, b.start), min(a.stop, b.stop))
             for a, b in zip(self.box, box, strict=True)
-        ]
-        if any(part.start >= part.stop for part in parts):
-            return None
-        z, y, x = parts
-        k, j, i = (
-            slice(part.start - own.start, part.stop - own.start)
-            for part, own in zip(parts, self.box, strict=True)
         )
-        return (z, y, x), (k, j, i)
+        if any(part.start >= part.stop for part in (z, y, x)):
+            return None
+        return (z, y, x), _relative((z, y, x), self.box)
+
+    def untouched(self, tracker: Tracker) -> Bools:
+        """Where the mask shows it, as of now: nobody painted there."""
+        model = tracker.source[self.box] == Source.MODEL
+        model &= tracker.labels[self.box] == tracker.baseline[self.box]
+        return self.shown & model
 
 
 class Previews:
@@ -40,21 +61,30 @@ class Previews:
 
     def __init__(self) -> None:
         self._looks: list[_Look] = []
+        self._aside: list[tuple[_Look, Bools]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._looks)
 
     def write(self, tracker: Tracker, box: Box, values: Labels) -> bool:
         """Write a quick look where nobody painted or confirmed; whether a voxel changed."""
         under = tracker.labels[box].copy()
         changed = tracker.receive(box, values)
         shown = (tracker.source[box] == Source.MODEL) & (tracker.labels[box] == values)
-        self._looks.append(_Look(box, under, shown))
+        self._looks.append(_Look(box, values.astype(under.dtype), under, shown))
         return changed
 
-    def settle(self, box: Box) -> None:
-        """The better answer for a box is in the mask."""
+    def settle(self, tracker: Tracker, box: Box, values: Labels) -> list[Replaced]:
+        """The better answer for a box is in the mask, but where a person painted."""
+        gone = []
         for look in self._looks:
-            if (both := look.inside(box)) is not None:
-                look.shown[both[1]] = False
+            if (both := look.inside(box)) is None or not look.shown[both[1]].any():
+                continue
+            better = values[_relative(both[0], box)].astype(look.under.dtype)
+            gone.append(_replace(tracker, both[0], better, look.shown[both[1]].copy()))
+            look.shown[both[1]] = False
         self._looks = [look for look in self._looks if look.shown.any()]
+        return gone
 
     def seen(self, tracker: Tracker, box: Box) -> bool:
         """Whether a voxel of a box shows a quick look that nobody painted over."""
@@ -65,19 +95,70 @@ class Previews:
             if both is not None
         )
 
-    def take_back(self, tracker: Tracker) -> list[Box]:
-        """Put back what lay under, the youngest look first; the boxes that changed.
+    def shown(self, tracker: Tracker, box: Box) -> Bools:
+        """Where in a box the mask shows a quick look, or did until the last stroke."""
+        found = np.zeros([part.stop - part.start for part in box], bool)
+        for look in self._looks:
+            if (both := look.inside(box)) is not None:
+                model = tracker.source[both[0]] == Source.MODEL
+                found[_relative(both[0], box)] |= look.shown[both[1]] & model
+        return found
+
+    def without(self, tracker: Tracker) -> Labels:
+        """A copy of the mask with what lies under the quick looks in their place."""
+        labels = tracker.labels.copy()
+        for look in reversed(self._looks):
+            np.copyto(labels[look.box], look.under, where=look.untouched(tracker))
+        return labels
+
+    def step_aside(self, tracker: Tracker, value: int) -> None:
+        """Make room for a stroke of this label: where a quick look says the same, it goes.
+
+        Else the stroke would change nothing there, and leave nothing when the quick look goes.
+        """
+        for look in reversed(self._looks):
+            same = look.untouched(tracker) & (look.under != value)
+            same &= tracker.labels[look.box] == value
+            if same.any():
+                _write(tracker, look.box, look.under, same)
+                self._aside.append((look, same))
+
+    def come_back(self, tracker: Tracker) -> None:
+        """The stroke is done: what it left over comes back."""
+        for look, same in reversed(self._aside):
+            _write(tracker, look.box, look.values, same & look.shown)
+        self._aside = []
+
+    def take_back(self, tracker: Tracker) -> list[Replaced]:
+        """Put back what lay under, the youngest look first.
 
         What a person painted or confirmed meanwhile stays.
         """
-        changed = []
+        gone = []
         for look in reversed(self._looks):
-            values = np.where(look.shown, look.under, tracker.labels[look.box])
-            if tracker.receive(look.box, values):
-                changed.append(look.box)
+            _write(tracker, look.box, look.under, look.shown)
+            gone.append(_replace(tracker, look.box, look.under, look.shown))
         self.forget()
-        return changed
+        return gone
 
     def forget(self) -> None:
         """All that is shown is final."""
-        self._looks = []
+        self._looks, self._aside = [], []
+
+
+def _relative(part: Box, box: Box) -> Box:
+    """A part of a box, counted from the box's own corner."""
+    z, y, x = (
+        slice(one.start - own.start, one.stop - own.start)
+        for one, own in zip(part, box, strict=True)
+    )
+    return z, y, x
+
+
+def _write(tracker: Tracker, box: Box, values: Labels, where: Bools) -> bool:
+    return tracker.receive(box, np.where(where, values, tracker.labels[box]))
+
+
+def _replace(tracker: Tracker, box: Box, values: Labels, where: Bools) -> Replaced:
+    tracker.rebase(box, values, where)
+    return Replaced(box, values, where)

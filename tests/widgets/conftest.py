@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mouse import canvas_of, on_canvas, send
 from napari import Viewer
 from napari.layers import Layer
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QEvent, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import QEvent, Qt
 
 from napari_medseg.models import checkpoint
 from napari_medseg.models.build import build, weights_of
@@ -107,21 +106,3 @@ def drag(qtbot) -> Drag:
         qtbot.wait(10)
 
     return go
-
-
-def canvas_of(viewer: Viewer):
-    return viewer.window._qt_viewer.canvas.native
-
-
-def on_canvas(viewer: Viewer, layer: Layer, point: Sequence[float]) -> QPointF:
-    """Where a voxel of the displayed slice lies on the canvas, in pixels."""
-    world = np.asarray(layer.data_to_world(point))[list(viewer.dims.displayed)]
-    scene = viewer.window._qt_viewer.canvas.view.scene
-    x, y, _, w = scene.transform.map([*world[::-1], 0, 1])[:4]
-    return QPointF(x / w, y / w)
-
-
-def send(canvas, kind, spot: QPointF, button, buttons) -> None:
-    place = QPointF(canvas.mapToGlobal(spot.toPoint()))
-    event = QMouseEvent(kind, spot, place, button, buttons, Qt.KeyboardModifier.NoModifier)
-    QApplication.sendEvent(canvas, event)
