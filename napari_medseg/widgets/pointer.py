@@ -1,0 +1,91 @@
+"""What a person shows a tool with the mouse: a click, a stroke or an outline, in voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Labels
+from qtpy.QtCore import QObject, Signal
+
+from napari_medseg.correction.tools.tool import Wants
+
+DRAWN = (Wants.STROKE, Wants.OUTLINE, Wants.SEEDS)
+LEFT = 1
+
+Points: TypeAlias = npt.NDArray[np.int64]
+
+
+class Pointer(QObject):
+    """Follows the left button on one layer; while something is to be drawn the view stays put.
+
+    Signals
+    -------
+    pointed
+        int64 (N, 3): the voxels from press to release, without gaps for the hand to see; one for a
+        click.
+    """
+
+    pointed = Signal(object)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._layer: Labels | None = None
+        self._wants = Wants.NOTHING
+
+    def watch(self, layer: Labels, wants: Wants) -> None:
+        """Begin to follow on a layer."""
+        self.let_go()
+        if wants is Wants.NOTHING:
+            return
+        self._layer, self._wants = layer, wants
+        layer.mode = "pan_zoom"
+        layer.mouse_pan = wants not in DRAWN
+        layer.mouse_drag_callbacks.append(self._follow)
+        layer.events.mode.connect(self._on_mode)
+
+    def let_go(self) -> None:
+        """Follow no more; the mouse moves the view again."""
+        layer, self._layer = self._layer, None
+        if layer is None:
+            return
+        layer.events.mode.disconnect(self._on_mode)
+        if self._follow in layer.mouse_drag_callbacks:
+            layer.mouse_drag_callbacks.remove(self._follow)
+        layer.mouse_pan = str(layer.mode) == "pan_zoom"
+
+    def _on_mode(self, event: Any = None) -> None:
+        if self._layer is not None and str(self._layer.mode) != "pan_zoom":
+            self.let_go()  # a brush was taken up
+
+    def _follow(self, layer: Labels, event: Any) -> Generator[None, None, None]:
+        if event.button != LEFT or event.modifiers:
+            return
+        voxels = [self._voxel(layer, event)]
+        yield
+        moved = False
+        while event.type == "mouse_move":
+            moved = True
+            if self._wants in DRAWN:
+                voxels.append(self._voxel(layer, event))
+            yield
+        if self._wants in DRAWN or not moved:
+            self.pointed.emit(self._inside(layer, voxels))
+
+    @staticmethod
+    def _voxel(layer: Labels, event: Any) -> Points:
+        place = np.asarray(layer.world_to_data(event.position[-3:]))
+        return np.rint(place).astype(np.int64)
+
+    @staticmethod
+    def _inside(layer: Labels, voxels: list[Points]) -> Points:
+        """The voxels within the mask, each step of the hand once."""
+        points = np.array(voxels, np.int64)
+        inside = ((points >= 0) & (points < layer.data.shape)).all(1)
+        points = points[inside]
+        new = np.ones(len(points), bool)
+        new[1:] = (points[1:] != points[:-1]).any(1)
+        kept: Points = points[new]
+        return kept

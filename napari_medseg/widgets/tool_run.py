@@ -1,0 +1,243 @@
+"""A smart tool at work: what is pointed at, its proposal as a preview, and the yes or no."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.layers import Labels
+from napari.utils import DirectLabelColormap
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_medseg.correction.edit import Aim
+from napari_medseg.correction.tools.tool import (
+    ADDED,
+    OTHER,
+    REMOVED,
+    Proposal,
+    Tool,
+    Wants,
+    propose,
+)
+from napari_medseg.errors import MedsegError
+from napari_medseg.widgets.desk import Desk
+from napari_medseg.widgets.layers import KEY, Origin
+from napari_medseg.widgets.pointer import Pointer
+from napari_medseg.widgets.runs import Run
+
+NAME = "proposal"
+CLEAR = "#00000000"
+COLORS: dict[int | None, str] = {
+    None: CLEAR,
+    0: CLEAR,
+    ADDED: "#35e0d8",
+    REMOVED: "#ff4d4d",
+    OTHER: "#ffd23f",
+}
+OPACITY = 0.75
+APPLY_KEY, CANCEL_KEY = "Enter", "Escape"
+AGAIN_MS = 120  # after a knob was turned or the mask changed
+
+
+class _ProposeRun(Run):
+    """A tool that computes; `proposed` brings a first answer."""
+
+    proposed = Signal(object)
+
+    def take(self, event: object) -> None:
+        if isinstance(event, Proposal):
+            self.proposed.emit(event)
+        else:
+            super().take(event)
+
+
+class ToolRun(QObject):
+    """One tool of one desk; the dock shows it, closing the dock changes nothing.
+
+    Signals
+    -------
+    changed
+        Another tool, another proposal, or one that is being computed.
+    """
+
+    changed = Signal()
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._desk = desk
+        self.tool: Tool | None = None
+        self.knobs: Any = None
+        self.proposal: Proposal | None = None
+        self.said = ""
+        self._aim: Aim | None = None
+        self._seeds: dict[int, npt.NDArray[np.int64]] = {}
+        self._layer: Labels | None = None
+        self._applying = self._again = False
+        self._run = _ProposeRun(self)
+        self._run.changed.connect(self._on_run)
+        self._run.proposed.connect(self._show)
+        self._pointer = Pointer(self)
+        self._pointer.pointed.connect(self._on_pointed)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(AGAIN_MS)
+        self._soon.timeout.connect(self._compute)
+        desk.case_changed.connect(self.put_away)
+        desk.corrected.connect(self._on_mask_changed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a proposal is being computed."""
+        return self._run.running
+
+    def choose(self, tool: Tool) -> None:
+        """Take a tool up; what it wants to be shown is drawn on the mask's layer."""
+        self.cancel()
+        self.tool, self.knobs = tool, tool.knobs
+        layer = self._desk.labels
+        if layer is not None:
+            self._desk.select_labels()
+            self._pointer.watch(layer, tool.wants)
+            layer.bind_key(APPLY_KEY, self._on_apply_key, overwrite=True)
+            layer.bind_key(CANCEL_KEY, self._on_cancel_key, overwrite=True)
+        self.changed.emit()
+
+    def put_away(self) -> None:
+        """No tool is in hand."""
+        self.cancel()
+        self.tool = None
+        self._pointer.let_go()
+        self.changed.emit()
+
+    def turn(self, knobs: Any) -> None:
+        """Other knobs: what is proposed follows."""
+        self.knobs = knobs
+        if self._aim is not None:
+            self._soon.start()
+
+    def preview(self) -> None:
+        """Propose something for what was shown so far; a tool that wants nothing may begin."""
+        self._aim_at(np.zeros((0, 3), np.int64))
+
+    def apply(self) -> bool:
+        """Write the proposal, as one step; False where there is none that is whole."""
+        editor, proposal = self._desk.workbench.editor, self.proposal
+        if editor is None or proposal is None or self.tool is None or not proposal.final:
+            return False
+        self._applying = True
+        try:
+            editor.apply(proposal.edit, self.tool.name, self._chosen())
+        finally:
+            self._applying = False
+        self._forget()
+        return True
+
+    def cancel(self) -> None:
+        """Propose nothing; the mask is as it was."""
+        self._run.stop()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._soon.stop()
+        self._aim, self._seeds, self._again = None, {}, False
+        self.proposal, self.said = None, ""
+        self._hide()
+        self.changed.emit()
+
+    # -- pointing -----------------------------------------------------------------------------
+
+    def _on_pointed(self, points: npt.NDArray[np.int64]) -> None:
+        if self.tool is not None and self.tool.wants is Wants.SEEDS:
+            before = self._seeds.get(self._chosen(), np.zeros((0, 3), np.int64))
+            self._seeds[self._chosen()] = np.concatenate([before, points])
+        self._aim_at(points)
+
+    def _aim_at(self, points: npt.NDArray[np.int64]) -> None:
+        axis, index = self._desk.viewed_slice() or (0, 0)
+        self._aim = Aim(self._chosen(), axis, index, points, dict(self._seeds))
+        self._compute()
+
+    def _chosen(self) -> int:
+        return 0 if self._desk.labels is None else int(self._desk.labels.selected_label)
+
+    # -- computing ----------------------------------------------------------------------------
+
+    def _compute(self) -> None:
+        """Propose; where an older proposal is still being computed, right after it."""
+        editor = self._desk.workbench.editor
+        if self.tool is None or self._aim is None or editor is None:
+            return
+        if self._run.running:
+            self._again = True
+            self._run.stop()
+            return
+        self.said = ""
+        self._run.start(propose(self.tool, editor.scene(), self._aim, self.knobs))
+
+    def _on_run(self) -> None:
+        if self._run.running:
+            self.changed.emit()
+            return
+        if self._again:
+            self._again = False
+            self._compute()
+            return
+        if self._aim is not None and self._run.ended_early is None:
+            self._show(self._run.result)
+            if self._run.result is None:
+                self._nothing()
+        self.changed.emit()
+
+    def _nothing(self) -> None:
+        self.proposal, self.said = None, "Nothing would change."
+        self._hide()
+
+    def _on_mask_changed(self) -> None:
+        """A stroke, an undo: the proposal was made for another mask."""
+        if self._aim is not None and not self._applying:
+            self._soon.start()
+
+    # -- showing ------------------------------------------------------------------------------
+
+    def _show(self, event: object) -> None:
+        """The proposal as a layer on top of the mask."""
+        mask, case = self._desk.labels, self._desk.case
+        if not isinstance(event, Proposal) or self._aim is None or mask is None or case is None:
+            return
+        self.proposal = event
+        self.said = event.edit.said or f"{event.voxels} voxels would change."
+        self._hide()
+        start = np.array([part.start for part in event.box])
+        self._layer = Labels(
+            event.kinds,
+            name=NAME,
+            scale=mask.scale,
+            translate=np.asarray(mask.translate) + start * np.asarray(mask.scale),
+            units=mask.units,
+            axis_labels=mask.axis_labels,
+            opacity=OPACITY,
+            colormap=DirectLabelColormap(color_dict=COLORS),
+            metadata={KEY: Origin(case.turn, derived=True)},
+        )
+        self._layer.editable = False
+        self._desk.viewer.add_layer(self._layer)
+        self._desk.select_labels()
+        self.changed.emit()
+
+    def _hide(self) -> None:
+        layer, self._layer = self._layer, None
+        if layer is not None and layer in self._desk.viewer.layers:
+            self._desk.viewer.layers.remove(layer)
+
+    # -- keys ---------------------------------------------------------------------------------
+
+    def _on_apply_key(self, layer: Labels) -> None:
+        try:
+            self.apply()
+        except MedsegError as error:
+            self.said = str(error)
+            self.changed.emit()
+
+    def _on_cancel_key(self, layer: Labels) -> None:
+        self.cancel()

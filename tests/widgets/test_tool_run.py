@@ -1,0 +1,125 @@
+"""Smart tools in a real window: pointed at with a real mouse, previewed, applied, undone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_medseg.correction.edit import Aim, Edit, Reach, Scene, edit_of
+from napari_medseg.correction.tools.tool import Tool, Wants
+from napari_medseg.errors import InputError
+from napari_medseg.widgets.tool_run import NAME, ToolRun
+
+
+@dataclass(frozen=True)
+class Knobs:
+    half: int = 2
+    reach: Reach = Reach.SLICE
+
+
+def cube(scene: Scene, aim: Aim, knobs: Knobs) -> Edit | None:
+    """A cube around the last point, or a square of it."""
+    if not len(aim.points):
+        raise InputError("a cube needs a place, got none; click first")
+    z, y, x = aim.points[-1].tolist()
+    deep = knobs.half if knobs.reach is Reach.VOLUME else 0
+    spans = [
+        slice(max(at - half, 0), at + half + 1)
+        for at, half in ((z, deep), (y, knobs.half), (x, knobs.half))
+    ]
+    box = (spans[0], spans[1], spans[2])
+    return edit_of(scene, box, np.ones_like(scene.labels[box], bool), aim.label, "a cube")
+
+
+CUBE = Tool("Cube", "Test", "A cube.", Wants.CLICK, Knobs(), cube)
+DRAWN = replace(CUBE, wants=Wants.STROKE)
+
+
+@pytest.fixture
+def run(desk, viewer) -> ToolRun:
+    viewer.dims.set_current_step(0, 5)
+    viewer.reset_view()
+    return ToolRun(desk)
+
+
+def proposed(run, qtbot):
+    qtbot.waitUntil(lambda: run.proposal is not None and not run.busy, timeout=5000)
+    return run.proposal
+
+
+def test_a_click_proposes_enter_applies_and_undo_takes_back(run, drag, qtbot, viewer, desk):
+    run.choose(CUBE)
+    drag(viewer, desk.labels, [(5, 10, 12)])
+    shown = proposed(run, qtbot)
+    assert (shown.box, shown.voxels) == ((slice(5, 6), slice(8, 13), slice(10, 15)), 25)
+    assert not desk.labels.data.any()
+    assert NAME in viewer.layers
+    layer = viewer.layers[NAME]
+    np.testing.assert_allclose(
+        layer.data_to_world((0, 0, 0)), desk.labels.data_to_world((5, 8, 10))
+    )
+    QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Return)
+    assert np.count_nonzero(desk.labels.data) == 25
+    assert NAME not in viewer.layers
+    assert desk.workbench.editor.undo()
+    assert not desk.labels.data.any()
+
+
+def test_escape_leaves_the_mask_as_it_was(run, drag, qtbot, viewer, desk):
+    run.choose(CUBE)
+    drag(viewer, desk.labels, [(5, 10, 12)])
+    proposed(run, qtbot)
+    QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Escape)
+    assert run.proposal is None
+    assert not run.apply()
+    assert not desk.labels.data.any()
+    assert NAME not in viewer.layers
+
+
+def test_a_turned_knob_proposes_again_without_a_click(run, drag, qtbot, viewer, desk):
+    run.choose(CUBE)
+    drag(viewer, desk.labels, [(5, 10, 12)])
+    proposed(run, qtbot)
+    run.turn(Knobs(half=3, reach=Reach.VOLUME))
+    qtbot.waitUntil(lambda: run.proposal.voxels == 343, timeout=5000)
+
+
+def test_a_stroke_is_shown_to_the_tool_and_does_not_move_the_view(run, drag, qtbot, viewer, desk):
+    run.choose(DRAWN)
+    centre = viewer.scene.camera.center
+    drag(viewer, desk.labels, [(5, 8, 8), (5, 10, 10), (5, 14, 16)])
+    assert proposed(run, qtbot).box[1] == slice(12, 17)
+    assert viewer.scene.camera.center == centre
+
+
+def test_undoing_something_meanwhile_proposes_for_the_mask_as_it_is_now(
+    run, drag, qtbot, viewer, desk
+):
+    editor = desk.workbench.editor
+    box = (slice(5, 6), slice(8, 13), slice(10, 15))
+    editor.apply(edit_of(editor.scene(), box, np.ones((1, 5, 5), bool), 1), "first", 1)
+    run.choose(replace(CUBE, knobs=Knobs(half=3)))
+    drag(viewer, desk.labels, [(5, 10, 12)])
+    assert proposed(run, qtbot).voxels == 49 - 25
+    editor.undo()
+    qtbot.waitUntil(lambda: run.proposal.voxels == 49, timeout=5000)
+
+
+def test_a_tool_that_cannot_work_says_why_and_goes_on(run, drag, qtbot, viewer, desk, said):
+    run.choose(CUBE)
+    run.preview()
+    qtbot.waitUntil(lambda: any("click first" in one for one in said()), timeout=5000)
+    drag(viewer, desk.labels, [(5, 10, 12)])
+    assert proposed(run, qtbot).voxels == 25
+
+
+def test_taking_up_the_brush_puts_the_tool_s_hand_away(run, drag, qtbot, viewer, desk):
+    run.choose(DRAWN)
+    desk.labels.mode = "paint"
+    drag(viewer, desk.labels, [(5, 8, 8), (5, 10, 12)])
+    assert np.count_nonzero(desk.labels.data)
+    assert run.proposal is None
