@@ -77,7 +77,8 @@ class Pointer(QObject):
     @staticmethod
     def _voxel(layer: Labels, event: Any) -> Points:
         place = np.asarray(layer.world_to_data(event.position[-3:]))
-        return np.rint(place).astype(np.int64)
+        voxel: Points = np.rint(place).astype(np.int64)
+        return voxel
 
     @staticmethod
     def _inside(layer: Labels, voxels: list[Points]) -> Points:
