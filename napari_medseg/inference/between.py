@@ -7,12 +7,12 @@ none is above the interpolation of these. Where a or b is above that, one of the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-VOXELS_AT_ONCE = 1 << 15  # whose second largest logits are found together
+from napari_medseg.inference.largest import columns, pick, winners
+
 ROUNDING = 1e-5  # of the values that are compared
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -38,16 +38,12 @@ def interpolated(flat: torch.Tensor, corners: Corners) -> torch.Tensor:
     """Logits (L, N) at the points, of (L, V)."""
     total = torch.zeros(len(flat), corners.index.shape[1], device=flat.device)
     for index, share in zip(corners.index, corners.share, strict=True):
-        total.addcmul_(_columns(flat, index), share)
+        total.addcmul_(columns(flat, index), share)
     return total
 
 
 def between(
-    flat: torch.Tensor,
-    here: torch.Tensor,
-    corners: Corners,
-    pair: Pair,
-    winners: Callable[[torch.Tensor], torch.Tensor],
+    flat: torch.Tensor, here: torch.Tensor, two: torch.Tensor, corners: Corners, pair: Pair
 ) -> torch.Tensor:
     """Number of the largest interpolated logit, int16 (N,); exactly that of interpolating all.
 
@@ -57,15 +53,15 @@ def between(
         Logits (L, V) of all voxels.
     here
         int16 (V,): the largest of each.
+    two
+        float32 (2, V): the largest logit, and the largest but that one; known for the corners.
     pair
-        int16 (N,) twice: the smallest and the largest number among the eight voxels.
-    winners
-        Decides from all interpolated logits (L, N), for the points where others have a chance.
+        int16 (N,) twice: the smallest and the largest number around the point.
     """
     first, second = pair
-    one, two = _of(flat, first, corners), _of(flat, second, corners)
-    label = torch.where(two > one, second, first)
-    best, limit = torch.maximum(one, two), _others(flat, here, corners, pair)
+    one, other = _of(flat, first, corners), _of(flat, second, corners)
+    label = torch.where(other > one, second, first)
+    best, limit = torch.maximum(one, other), _others(here, two, corners, pair)
     open_points = (best - limit <= ROUNDING * (best.abs() + limit.abs())).nonzero()[:, 0]
     if len(open_points):
         some = Corners(corners.index[:, open_points], corners.share[:, open_points])
@@ -75,48 +71,17 @@ def between(
 
 def _of(flat: torch.Tensor, label: torch.Tensor, corners: Corners) -> torch.Tensor:
     """The interpolated logit of one label a point, (N,)."""
-    row, column = flat.stride()
-    length = (len(flat) - 1) * row + (flat.shape[1] - 1) * column + 1
-    values = flat.as_strided((length,), (1,))  # never a copy
-    start = label.long() * row
-    total = torch.zeros(len(label), device=flat.device)
+    label, total = label.long(), torch.zeros(len(label), device=flat.device)
     for index, share in zip(corners.index, corners.share, strict=True):
-        total.addcmul_(values[start + index * column], share)
+        total.addcmul_(pick(flat, label, index), share)
     return total
 
 
-def _others(
-    flat: torch.Tensor,
-    here: torch.Tensor,
-    corners: Corners,
-    pair: tuple[torch.Tensor, torch.Tensor],
-) -> torch.Tensor:
+def _others(here: torch.Tensor, two: torch.Tensor, corners: Corners, pair: Pair) -> torch.Tensor:
     """What no label but the two of a point can be above, (N,)."""
-    used = torch.zeros(flat.shape[1], dtype=torch.bool, device=flat.device)
-    used[corners.index.reshape(-1)] = True
-    largest, second = _two_largest(flat, here, used.nonzero()[:, 0])
-    total = torch.zeros(corners.index.shape[1], device=flat.device)
+    total = torch.zeros(corners.index.shape[1], device=two.device)
     for index, share in zip(corners.index, corners.share, strict=True):
-        label = here[index]
+        label = here.index_select(0, index)
         own = (label == pair[0]) | (label == pair[1])
-        total.addcmul_(torch.where(own, second[index], largest[index]), share)
+        total.addcmul_(pick(two, own, index), share)
     return total
-
-
-def _two_largest(
-    flat: torch.Tensor, here: torch.Tensor, voxels: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The largest logit of each of these voxels, and the largest but that one, (V,)."""
-    largest, second = torch.empty(2, flat.shape[1], device=flat.device)
-    for start in range(0, len(voxels), VOXELS_AT_ONCE):
-        some = voxels[start : start + VOXELS_AT_ONCE]
-        values = _columns(flat, some)
-        best = here[some].long()[None]
-        largest[some] = values.gather(0, best)[0]
-        second[some] = values.scatter_(0, best, -torch.inf).amax(0)
-    return largest, second
-
-
-def _columns(flat: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """(L, N) of (L, V), whose rows may lie apart: index_select would copy them all first."""
-    return flat.gather(1, index[None].expand(len(flat), -1))

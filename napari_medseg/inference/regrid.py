@@ -16,14 +16,14 @@ import numpy.typing as npt
 import torch
 
 from napari_medseg.inference.between import Corners, between, interpolated
+from napari_medseg.inference.largest import Largest, at_once
+from napari_medseg.inference.largest import winners as winners
 from napari_medseg.inference.tiles import Box, Extent
 from napari_medseg.volume import Geometry
 
 SNAP = 1e-4  # of a voxel: nearer than this a point lies on a plane (affines are rounded)
 TIE = 1e-6  # likewise, for a point just half-way
 MANY = 6  # labels; fewer are all interpolated as soon
-IN_CACHE = 1 << 13  # points whose largest logit is found in one go
-POINTS_AT_ONCE = 1 << 18  # interpolated together; bounds the memory to labels x 1 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,35 +107,6 @@ def spans(maps: AxisMaps, box: Box, source: Box) -> AxisMaps:
     return z, y, x
 
 
-def winners(logits: torch.Tensor) -> torch.Tensor:
-    """Number of the largest logit, int16 (...), of (L, ...); the first of equals."""
-    if logits.device.type != "cpu":
-        return logits.argmax(0).to(torch.int16)
-    planes = [logits] if logits.ndim == 2 else logits.unbind(1)  # no copy of all of them
-    number = np.empty((len(planes), math.prod(planes[0].shape[1:]) if planes else 0), np.int16)
-    for row, plane in zip(number, planes, strict=True):
-        _count_up_to_largest(plane.reshape(len(plane), -1).numpy(), row)
-    return torch.from_numpy(number.reshape(logits.shape[1:]))
-
-
-def _count_up_to_largest(values: npt.NDArray[np.float32], number: npt.NDArray[np.int16]) -> None:
-    """Into `number` (N,) how many of the values (L, N) come before the first largest one.
-
-    In pieces that stay in the processor's cache: six times faster than argmax over a strided axis.
-    """
-    kind = np.uint8 if len(values) < 256 else np.uint16
-    for start in range(0, len(number), IN_CACHE):
-        part = values[:, start : start + IN_CACHE]
-        best = part.max(axis=0)
-        seen, equal = np.zeros((2, part.shape[1]), dtype=np.bool_)
-        since = np.zeros(part.shape[1], dtype=kind)  # values from the first largest one on
-        for one in part:
-            np.equal(one, best, out=equal)
-            np.logical_or(seen, equal, out=seen)
-            np.add(since, seen.view(np.uint8), out=since)
-        number[start : start + IN_CACHE] = len(part) - since.astype(np.int16)
-
-
 def painted(logits: torch.Tensor) -> torch.Tensor:
     """Number of the last region above 0, counted from 1, int16 (...), of (L, ...); 0 if none is."""
     number = torch.zeros(logits.shape[1:], dtype=torch.int16, device=logits.device)
@@ -161,22 +132,29 @@ def labels_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> to
     -------
     int16 (Z, Y, X), one for each point.
     """
-    decide = painted if regions else winners
-    here = decide(logits)
+    many = len(logits) >= MANY and not regions
+    largest = Largest.of(logits) if many else None
+    here = largest.number if largest else (painted if regions else winners)(logits)
     if all(one.copies for one in maps):
         return here
     low, high = _extremes(here, maps)
-    points = (low != high).reshape(-1).nonzero()[:, 0]
+    mixed = low != high
+    labels = _begun(torch.where(mixed, -1, here), maps)
+    points = (labels.view(-1) < 0).nonzero()[:, 0]
+    if not len(points):
+        return labels
     flat, own = logits.reshape(len(logits), -1), here.reshape(-1)
-    many = len(logits) >= MANY and not regions
-    for some in torch.split(points, POINTS_AT_ONCE) if len(points) else ():
+    if largest:
+        two = largest.first_two(flat, _around(mixed).reshape(-1).nonzero()[:, 0])
+    for some in torch.split(points, at_once(points.device)):
         corners = _corners(logits.shape[1:], maps, some)
-        if many:
-            pair = low.view(-1)[some], high.view(-1)[some]
-            low.view(-1)[some] = between(flat, own, corners, pair, lambda v: decide(v[:, None])[0])
+        if largest:
+            pair = low.take(corners.index[0]), high.take(corners.index[0])
+            labels.view(-1)[some] = between(flat, own, two, corners, pair)
         else:
-            low.view(-1)[some] = decide(interpolated(flat, corners)[:, None])[0]
-    return low
+            decide = painted if regions else winners
+            labels.view(-1)[some] = decide(interpolated(flat, corners)[:, None])[0]
+    return labels
 
 
 def softmax_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> torch.Tensor:
@@ -190,34 +168,48 @@ def softmax_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> t
 
 
 def _extremes(here: torch.Tensor, maps: AxisMaps) -> tuple[torch.Tensor, torch.Tensor]:
-    """The smallest and the largest number (Z, Y, X) of `here` (z, y, x) around each point."""
-    low = high = here
+    """The smallest and the largest number among the eight voxels from each on, (z, y, x)."""
+    low, high = here.clone(), here.clone()
     for axis, one in enumerate(maps):
-        lower, upper, _ = _tensors(one, here.device)
-        low = torch.minimum(low.index_select(axis, lower), low.index_select(axis, upper))
-        high = torch.maximum(high.index_select(axis, lower), high.index_select(axis, upper))
+        if one.weight.any():
+            size = here.shape[axis] - 1
+            for edge, decide in ((low, torch.minimum), (high, torch.maximum)):
+                first, then = edge.narrow(axis, 0, size), edge.narrow(axis, 1, size)
+                first.copy_(decide(first, then))
     return low, high
+
+
+def _around(mixed: torch.Tensor) -> torch.Tensor:
+    """The eight voxels from each that is set on, (z, y, x)."""
+    around = mixed.clone()
+    for axis, size in enumerate(mixed.shape):
+        around.narrow(axis, 1, size - 1).logical_or_(around.narrow(axis, 0, size - 1).clone())
+    return around
+
+
+def _begun(values: torch.Tensor, maps: AxisMaps) -> torch.Tensor:
+    """The value (Z, Y, X) of the voxel that the eight around each point begin with."""
+    for axis, one in enumerate(maps):
+        values = values.index_select(axis, torch.from_numpy(one.lower).to(values.device))
+    return values
 
 
 def _corners(shape: Sequence[int], maps: AxisMaps, points: torch.Tensor) -> Corners:
     """The voxels around N of the maps' points, which are counted in C order."""
     size = [len(one.lower) for one in maps]
-    where = (points // (size[1] * size[2]), points // size[2] % size[1], points % size[2])
-    axes = [
-        tuple(part[index] for part in _tensors(one, points.device))
-        for one, index in zip(maps, where, strict=True)
-    ]
-    indices, shares = [], []
-    for which in range(8):
-        index = torch.zeros_like(points)
-        share = torch.ones(len(points), device=points.device)
-        for axis, (lower, upper, weight) in enumerate(axes):
-            high = bool(which & (4 >> axis))
-            index = index * shape[axis] + (upper if high else lower)
-            share = share * (weight if high else 1 - weight)
-        indices.append(index)
-        shares.append(share)
-    return Corners(torch.stack(indices), torch.stack(shares))
+    row = torch.div(points, size[2], rounding_mode="floor")
+    plane = torch.div(row, size[1], rounding_mode="floor")
+    where = (plane, row - plane * size[1], points - row * size[2])
+    index = torch.zeros_like(points)[None]
+    share = torch.ones(1, len(points), device=points.device)
+    for axis, (one, place) in enumerate(zip(maps, where, strict=True)):
+        lower, upper, weight = (
+            part.index_select(0, place) for part in _tensors(one, points.device)
+        )
+        step = math.prod(shape[axis + 1 :])
+        index = (index[:, None] + torch.stack([lower, upper]) * step).flatten(0, 1)
+        share = (share[:, None] * torch.stack([1 - weight, weight])).flatten(0, 1)
+    return Corners(index, share)
 
 
 def _tensors(one: AxisMap, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
