@@ -26,6 +26,7 @@ class Mode(StrEnum):
     AUTO = "auto"  # what takes least time
     FULL = "full"  # every tile
     REGIONS = "regions"  # coarse first; then in full resolution where labels were found
+    BORDERS = "borders"  # and of these places only where the coarse look is not sure
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -10,17 +11,19 @@ import numpy as np
 import torch
 
 from napari_medseg.inference import device as devices
+from napari_medseg.inference.borders import Borders
 from napari_medseg.inference.config import EngineName, Mode, PredictConfig
 from napari_medseg.inference.device import Attempt
 from napari_medseg.inference.events import BoxDone, LookAt
 from napari_medseg.inference.forward import cut
 from napari_medseg.inference.glance import Glance
-from napari_medseg.inference.regions import Bools, tiling_of, within
+from napari_medseg.inference.narrow import narrowed
+from napari_medseg.inference.regions import Bools
 from napari_medseg.inference.result import Result, View
 from napari_medseg.inference.runner import Runner, runner_of
-from napari_medseg.inference.scout import Scouted, body, scout, scout_tiles, worth_looking
-from napari_medseg.inference.sweep import Part, Sweep
-from napari_medseg.inference.tiles import Box, Extent, with_span
+from napari_medseg.inference.scout import PAYS, Scouted, body, scout, scout_tiles
+from napari_medseg.inference.sweep import Sweep
+from napari_medseg.inference.tiles import Extent, with_span
 from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.prepare import Prepared
@@ -33,7 +36,7 @@ GLANCE_PAYS = 4  # tiles; fewer are done as soon
 
 @dataclass(frozen=True)
 class How:
-    """What a prediction did: the engine, "full", "regions" or "body", and the tiles it took."""
+    """What a prediction did: the engine, "full", "body", "regions" or "borders", and the tiles."""
 
     engine: EngineName
     mode: str
@@ -41,6 +44,20 @@ class How:
 
     def __str__(self) -> str:
         return f"{self.engine}, {self.mode}, {self.tiles} tiles"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is computed, how that was found, the tiles it took, and what a coarse look answers."""
+
+    sweep: Sweep
+    mode: str = "full"
+    scouted: int = 0
+    borders: Borders | None = None
+
+    @property
+    def n_tiles(self) -> int:
+        return self.scouted + (self.borders or self.sweep).n_tiles()
 
 
 class Passes:
@@ -80,31 +97,25 @@ class Passes:
             self._hear((yield Notice(f"{why}: using PyTorch")))
             engine = EngineName.TORCH
             forward = self._runner.forward(engine, tile, config.mirror)
-        sweep, mode, scouted = full, "full", 0
-        if config.mode is Mode.REGIONS and (self._recipe.scout <= 1 or config.keep_softmax):
-            why = "with probabilities" if config.keep_softmax else "with this model"
-            said = Notice(f"A coarse look cannot decide what is computed {why}: all of the scan is")
-            self._hear((yield said))
-        elif config.mode is not Mode.FULL and not config.keep_softmax:
-            sweep, mode, scouted = yield from self._closer(engine)
+        plan = yield from self._planned(engine)
+        sweep = plan.sweep
         fits = sweep.blend_bytes() <= SHARE_OF_FREE * devices.free_bytes(self._way.device)
         store = self._way.device if fits else torch.device("cpu")
         room = SHARE_OF_FREE * devices.free_bytes(store)
         sweep = replace(sweep, whole_bytes=min(sweep.whole_bytes, room))
-        glance = self._glance(engine) if mode == "full" else None
-        done, total = scouted, scouted + sweep.n_tiles()
-        yield from self._followed(
-            sweep.run(forward, store, self._result, self._view, glance), done, total
-        )
-        return How(engine, mode, total)
+        glance = self._glance(engine) if plan.mode == "full" else None
+        of = plan.borders.tiles(forward, self._way.device) if plan.borders else None
+        boxes = sweep.run(forward, store, self._result, self._view, glance, of)
+        yield from self._followed(boxes, plan)
+        return How(engine, plan.mode, plan.n_tiles)
 
-    def _followed(
-        self, sweep: Generator[BoxDone | None, View | None], done: int, total: int
-    ) -> Job[None]:
+    def _followed(self, sweep: Generator[BoxDone | None, View | None], plan: _Plan) -> Job[None]:
         """The sweep's boxes, and Progress; what it is sent reaches it after the next tile."""
+        tiles, total = 0, plan.n_tiles
         event = next(sweep, _ENDED)
         while event is not _ENDED:
-            done += event is None
+            tiles += event is None
+            done = plan.scouted + (tiles if plan.borders is None else plan.borders.computed)
             self._hear((yield Progress(done, total, "Segmenting") if event is None else event))
             try:
                 event = sweep.send(self._heard() if event is None else None)
@@ -119,53 +130,68 @@ class Passes:
         look, self._look = self._look, None
         return look
 
-    def _closer(self, engine: EngineName) -> Generator[object, object, tuple[Sweep, str, int]]:
-        """The sweep over what is worth it, how that was found, and the tiles it took to find it."""
-        always = self._config.mode is Mode.REGIONS
-        n_full = self._full.n_tiles()
+    def _planned(self, engine: EngineName) -> Generator[object, object, _Plan]:
+        """What is computed, by the mode that was asked for or the one that takes least."""
+        config, mode = self._config, self._config.mode
+        forced = mode in (Mode.REGIONS, Mode.BORDERS)
+        if forced and (config.keep_softmax or not self._may(mode)):
+            why = "with probabilities" if config.keep_softmax else "with this model"
+            said = Notice(f"A coarse look cannot decide what is computed {why}: all of the scan is")
+            self._hear((yield said))
+            return _Plan(self._full)
+        if mode is Mode.FULL or config.keep_softmax:
+            return _Plan(self._full)
         cost = scout_tiles(self._shape, self._recipe, self._way.tile)
-        if self._recipe.scout > 1 and (always or n_full >= SCOUT_PAYS * cost):
-            done = 0
-            forward = self._runner.forward(engine, self._way.tile)
-            coarse = scout(self._prepared.tensor, self._recipe, self._way.tile, forward)
-            while True:
-                try:
-                    next(coarse)
-                except StopIteration as ended:
-                    seen: Scouted = ended.value
-                    break
-                done += 1
-                self._hear((yield Progress(done, cost + n_full, "Looking for where labels are")))
+        if self._may(Mode.REGIONS) and (forced or self._full.n_tiles() >= SCOUT_PAYS * cost):
+            seen = yield from self._scouted(engine, cost)
             yield from self._previewed(seen)
-            found = self._narrowed(seen.found, always)
-            return (found or self._full), ("regions" if found else "full"), cost
+            return self._narrowest(seen, cost)
+        return self._within_body()
+
+    def _may(self, mode: Mode) -> bool:
+        """Whether the model has earned it."""
+        return self._recipe.scout > 1 and (mode is Mode.REGIONS or self._recipe.borders)
+
+    def _scouted(self, engine: EngineName, cost: int) -> Generator[object, object, Scouted]:
+        """The coarse look."""
+        total = cost + self._full.n_tiles()
+        forward = self._runner.forward(engine, self._way.tile)
+        coarse = scout(self._prepared.tensor, self._recipe, self._way.tile, forward)
+        for done in itertools.count(1):
+            try:
+                next(coarse)
+            except StopIteration as ended:
+                seen: Scouted = ended.value
+                break
+            self._hear((yield Progress(done, total, "Looking for where labels are")))
+        return seen
+
+    def _narrowest(self, seen: Scouted, cost: int) -> _Plan:
+        """What a coarse look, which took so many tiles, leaves to be computed."""
+        mode = self._config.mode
+        found = self._narrowed(seen.found, mode is not Mode.AUTO)
+        within = _Plan(found, "regions") if found else self._within_body()
+        within = replace(within, scouted=cost)
+        if mode is Mode.REGIONS or not self._may(Mode.BORDERS):
+            return within
+        borders = Borders(within.sweep, seen, self._shape, self._way.tile)
+        pays = borders.n_tiles() <= PAYS * within.sweep.n_tiles()
+        if mode is Mode.AUTO and not pays:
+            return within
+        return replace(within, mode="borders", borders=borders)
+
+    def _within_body(self) -> _Plan:
+        """The patient without the air around, where that pays."""
         patient = body(self._prepared.tensor, self._recipe, self._prepared.geometry.spacing_mm)
-        found = None if patient is None else self._narrowed(patient, False)
-        return (found or self._full), ("body" if found else "full"), 0
+        sweep = None if patient is None else self._narrowed(patient, False)
+        return _Plan(sweep, "body") if sweep else _Plan(self._full)
 
     def _narrowed(self, found: Bools, always: bool) -> Sweep | None:
         """The sweep over these places; None where the whole costs little more, or takes less."""
-        tile, overlap = self._way.tile, self._config.overlap
-        boxes = worth_looking(found, self._shape, tile, overlap, always)
-        if boxes is None:
-            return None
-        parts = [self._part(box) for box in boxes]
-        near = sorted((part for part in parts if part is not None), key=self._distance)
-        sweep = replace(self._full, parts=tuple(near))
-        return sweep if sweep.blend_bytes() <= budget_bytes(self._config) else None
-
-    def _part(self, box: Box) -> Part | None:
-        """A box of the tensor as a part of the scan; None if no voxel of the scan lies in it."""
-        target = within(self._full.maps, box)
-        if target is None:
-            return None
-        z, y, x = (span.start for span in box)
-        tiling = tiling_of(box, self._way.tile, self._config.overlap)
-        return Part(target, tiling, (z, y, x))
-
-    def _distance(self, part: Part) -> int:
-        first, last = part.box[self._view.axis].start, part.box[self._view.axis].stop - 1
-        return max(int(first) - self._view.index, self._view.index - int(last), 0)
+        config = self._config
+        sweep = narrowed(self._full, found, self._shape, config.overlap, self._view, always)
+        fits = sweep is not None and sweep.blend_bytes() <= budget_bytes(config)
+        return sweep if fits else None
 
     def _previewed(self, seen: Scouted) -> Generator[object, object]:
         """The viewed slice as the coarse look saw it."""

@@ -15,7 +15,7 @@ from scipy import ndimage
 from napari_medseg.inference.canvas import Canvas
 from napari_medseg.inference.forward import Forward, ahead, cut
 from napari_medseg.inference.regions import Bools, boxes_around, n_tiles
-from napari_medseg.inference.regrid import winners
+from napari_medseg.inference.regrid import painted, winners
 from napari_medseg.inference.tiles import Box, Extent, Tiling
 from napari_medseg.preprocess.pad import margin, padded
 from napari_medseg.preprocess.prepare import coarser
@@ -24,6 +24,7 @@ from napari_medseg.preprocess.recipe import Normalise, Recipe
 OVERLAP = 0.25
 LEAST_CHANCE = 0.1  # of a voxel to hold a label, for it to be looked at closely
 MARGIN_SHARE = 1 / 8  # of a tile around what was found: the network wants to see some context
+SURE = 0.95  # chance from which on a voxel's label needs no closer look
 PAYS = 0.75  # of the tiles of the whole; for less saved, the whole is computed
 BODY_HU = -300.0  # between air or a thin blanket and skin
 BODY_MM = 3.0  # this far apart are the voxels that tell where the body is
@@ -40,10 +41,16 @@ class Scouted:
         int16 (z, y, x): the likeliest network output, on the coarse grid.
     found
         bool (z, y, x): where a label may be.
+    unsure
+        bool (z, y, x): where the likeliest output is not that of all 26 neighbours, or not sure.
+    maps
+        float32 (F, z, y, x): the blended logits, or the feature maps that they are made of.
     """
 
     outputs: npt.NDArray[np.int16]
     found: Bools
+    unsure: Bools
+    maps: torch.Tensor
 
 
 def scout(
@@ -65,9 +72,22 @@ def scout(
     z, y, x = (
         slice(margin(n, t), margin(n, t) + n) for n, t in zip(coarse.shape[1:], tile, strict=True)
     )
-    logits = forward.logits(canvas.read(0, tiling.shape[0])[:, z, y, x])
-    chance = 1 - logits.softmax(0)[0]
-    return Scouted(winners(logits).numpy(), (chance >= LEAST_CHANCE).numpy())
+    return _seen(canvas.read(0, tiling.shape[0])[:, z, y, x], forward, bool(recipe.regions))
+
+
+def _seen(maps: torch.Tensor, forward: Forward, regions: bool) -> Scouted:
+    """What blended maps (F, z, y, x) show, plane by plane: the chances of all need not fit."""
+    outputs = np.empty(maps.shape[1:], np.int16)
+    label, least = (np.empty(maps.shape[1:], np.float32) for _ in range(2))
+    for plane in range(maps.shape[1]):
+        logits = forward.logits(maps[:, plane : plane + 1])[:, 0]
+        chances = logits.sigmoid() if regions else logits.softmax(0)
+        outputs[plane] = (painted if regions else winners)(logits).numpy()
+        label[plane] = (chances.amax(0) if regions else 1 - chances[0]).numpy()
+        surest = torch.maximum(chances, 1 - chances).amin(0) if regions else chances.amax(0)
+        least[plane] = surest.numpy()
+    same = ndimage.maximum_filter(outputs, 3) == ndimage.minimum_filter(outputs, 3)
+    return Scouted(outputs, label >= LEAST_CHANCE, (least < SURE) | ~same, maps)
 
 
 def scout_tiles(shape: Extent, recipe: Recipe, tile: Extent) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -93,7 +93,11 @@ class Sweep:
         return max((self._blend_bytes(part) for part in self.parts), default=0)
 
     def n_tiles(self) -> int:
-        return sum(len(part.tiling.touching(self._source(part))) for part in self.parts)
+        return sum(len(self.origins(part)) for part in self.parts)
+
+    def origins(self, part: Part) -> list[Extent]:
+        """First voxels, in the part's lattice, of the tiles that it is made of."""
+        return part.tiling.touching(self._source(part))
 
     def run(
         self,
@@ -102,13 +106,16 @@ class Sweep:
         result: Result,
         view: View,
         glance: Glance | None = None,
+        tile: Callable[[Extent], torch.Tensor] | None = None,
     ) -> Generator[BoxDone | None, View | None]:
         """Yields None after each tile and a BoxDone for each box that is written or previewed.
 
-        May be sent another View: what is left is taken in its order.
+        May be sent another View: what is left is taken in its order. `tile` gives the maps of the
+        tile that begins at a voxel of the tensor; None: `forward` computes all of them.
         """
+        of = tile or (lambda start: forward(cut(self.tensor, start, self.tile)))
         for part in self.parts:
-            view = yield from _Pass(self, part, forward, store, result, view).run(glance)
+            view = yield from _Pass(self, part, forward, store, result, view).run(glance, of)
 
     def _source(self, part: Part) -> Box:
         """The voxels of the part's lattice that its box lies in."""
@@ -148,9 +155,10 @@ class _Pass:
         self._order()
         self._wait_for_cover()
 
-    def run(self, glance: Glance | None) -> Generator[BoxDone | None, View | None, View]:
-        forward = self._forward
-        tiles = ahead(lambda origin: forward(self._cut(origin)), self._next())
+    def run(
+        self, glance: Glance | None, tile: Callable[[Extent], torch.Tensor]
+    ) -> Generator[BoxDone | None, View | None, View]:
+        tiles = ahead(lambda origin: tile(self._start(origin)), self._next())
         try:
             yield from self._glanced(glance)
             for origin, logits in tiles:
@@ -212,9 +220,9 @@ class _Pass:
             self._flying.append(self._left.pop(0))
             yield self._flying[-1]
 
-    def _cut(self, origin: Extent) -> torch.Tensor:
+    def _start(self, origin: Extent) -> Extent:
         z, y, x = (o + s for o, s in zip(origin, self._part.start, strict=True))
-        return cut(self._sweep.tensor, (z, y, x), self._part.tiling.tile)
+        return z, y, x
 
     def _finished(self) -> Iterator[BoxDone]:
         """The viewed slice once its nearest tiles are in, then whatever is final."""

@@ -120,6 +120,8 @@ class Recipe:
     scout
         How many times coarser scans the network was also taught to read, for a look at the whole
         before the parts; 1: none.
+    borders
+        Whether that look may stand where it is sure, such that only borders are computed closely.
     """
 
     labels: tuple[Label, ...]
@@ -135,6 +137,7 @@ class Recipe:
     orientation: str = "LPS"
     neighbours: int = 0
     scout: float = 1.0
+    borders: bool = False
     grid: Grid = Grid.EDGES
     onto: tuple[float, float] = (0.0, 1.0)
     clip: bool = True

@@ -248,7 +248,7 @@ def _outcome(
         parent.network,
         best.weights,
         # what it learned now was never looked for coarsely
-        replace(parent.recipe, scout=1.0, clean=rules),
+        replace(parent.recipe, scout=1.0, borders=False, clean=rules),
         Lineage(
             parent=checkpoint.weights_hash(checkpoint.joined(parent))[:12],
             created=datetime.now(UTC).isoformat(timespec="seconds"),

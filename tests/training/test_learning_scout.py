@@ -47,6 +47,33 @@ def test_a_coarse_look_that_finds_all_labels_is_kept() -> None:
     assert recipe.scout == 2.0
 
 
+def test_borders_alone_are_computed_if_the_masks_are_as_good() -> None:
+    recipe = finish(checked(Bright(0.5), [cubes(4, size=40)] * 3, RECIPE, CPU, half=False))
+    assert recipe.borders
+
+
+class Coarse(nn.Module):
+    """Reads fine scans well, and paints all of a coarse one that holds anything."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        blurred = ((batch > 0.01) & (batch < 0.99)).any()
+        score = torch.full_like(batch, 20) if blurred else 40 * (batch - 0.5)
+        return torch.cat([-score, score], 1)
+
+
+def test_borders_alone_are_not_computed_if_a_label_gets_worse_and_training_says_so() -> None:
+    said: list[object] = []
+    held = [cubes(5, size=41)] * 3  # odd: on coarse voxels their faces are blurred
+    recipe = finish(checked(Coarse(), held, RECIPE, CPU, half=False), said.append)
+    assert recipe == RECIPE
+    assert any(isinstance(one, Notice) and "borders alone cost" in one.text for one in said)
+
+
+def test_what_was_allowed_before_is_tried_anew() -> None:
+    allowed = replace(RECIPE, borders=True)
+    assert finish(checked(Bright(0.5), [], allowed, CPU, half=False)) == replace(RECIPE, scout=1.0)
+
+
 def test_a_coarse_look_that_misses_a_label_is_given_up_and_says_so() -> None:
     said: list[object] = []
     one = cubes(4, size=16)
