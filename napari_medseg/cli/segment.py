@@ -55,7 +55,8 @@ Engine: TypeAlias = Annotated[
 Extent: TypeAlias = Annotated[
     Mode,
     typer.Option(
-        help="full: all of the scan; regions: where a coarse look finds labels; auto: what pays."
+        help="full: all of the scan; regions: where a coarse look finds labels; borders: of these "
+        "only where it is not sure; auto: what pays."
     ),
 ]
 Clean: TypeAlias = Annotated[

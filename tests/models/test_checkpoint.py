@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from napari_medseg.errors import ModelError, WriteError, one_line
 from napari_medseg.models.build import build, network_of, weights_of
-from napari_medseg.models.card import Lineage, read_card
+from napari_medseg.models.card import Lineage, read_card, recipe_of_text, recipe_text
 from napari_medseg.models.checkpoint import load, save
 from napari_medseg.models.config import Family, NetworkConfig
 from napari_medseg.models.segmenter import Segmenter
@@ -65,6 +65,18 @@ def test_a_loaded_network_gives_the_same_logits(segmenter: Segmenter, path: Path
     batch = torch.randn(1, 1, 8, 16, 16)
     with torch.inference_mode():
         assert torch.equal(network_of(load(path))(batch), network_of(segmenter)(batch))
+
+
+def test_a_recipe_of_before_there_was_a_coarse_look_allows_none() -> None:
+    old = json.loads(recipe_text(replace(RECIPE, scout=2.0, borders=True)))
+    del old["scout"], old["borders"]
+    assert recipe_of_text(json.dumps(old)) == RECIPE
+
+
+def test_what_a_coarse_look_may_do_comes_back(segmenter: Segmenter, path: Path) -> None:
+    recipe = replace(RECIPE, scout=2.0, borders=True)
+    save(replace(segmenter, recipe=recipe), path)
+    assert read_card(path).recipe == recipe
 
 
 def test_a_card_is_read_without_torch(path: Path) -> None:

@@ -7,14 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cubes import example_of
 from torch import nn
 
 from napari_medseg.jobs import Notice, finish
+from napari_medseg.models.build import build, weights_of
+from napari_medseg.models.config import NetworkConfig
+from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.recipe import Recipe
-from napari_medseg.training.config import TrainConfig
+from napari_medseg.training.config import FineTuneConfig, TrainConfig
 from napari_medseg.training.plan import Fingerprint, plan
 from napari_medseg.training.sampling import COARSE_SHARE, Lesson, Sampler, lesson
 from napari_medseg.training.scouting import checked, coarse_lesson
+from napari_medseg.training.session import fine_tune
 from napari_medseg.volume import Label
 
 CPU = torch.device("cpu")
@@ -87,6 +92,15 @@ def test_a_coarse_look_that_misses_a_label_is_given_up_and_says_so() -> None:
 @pytest.mark.parametrize("held", [[], [cubes(4)] * 2, [cubes(4), cubes(4), cubes()]])
 def test_what_too_few_cases_prove_is_not_used(held: list[Lesson]) -> None:
     assert finish(checked(Bright(0.5), held, RECIPE, CPU, half=False)).scout == 1.0
+
+
+def test_a_fine_tuned_model_has_earned_nothing_yet() -> None:
+    network = NetworkConfig(features=(2, 4), strides=((1, 1, 1), (2, 2, 2)), convs_per_stage=1)
+    recipe = replace(RECIPE, labels=(Label(1, "bright"), Label(2, "dim")), borders=True)
+    parent = Segmenter("cubes", network, weights_of(build(network, 1, 3)), recipe)
+    config = FineTuneConfig(steps=1, threads=1, validations=1)
+    outcome = finish(fine_tune(parent, [example_of(1), example_of(2)], config))
+    assert outcome.candidate.recipe == replace(recipe, scout=1.0, borders=False)
 
 
 def test_a_coarse_lesson_shows_the_same_things_in_larger_voxels() -> None:
