@@ -172,7 +172,9 @@ class Passes:
         found = self._narrowed(seen.found, mode is not Mode.AUTO)
         within = _Plan(found, "regions") if found else self._within_body()
         within = replace(within, scouted=cost)
-        if mode is Mode.REGIONS or not self._may(Mode.BORDERS):
+        held = seen.maps.nbytes + within.sweep.blend_bytes()
+        fits = held <= budget_bytes(self._config)
+        if mode is Mode.REGIONS or not self._may(Mode.BORDERS) or not fits:
             return within
         borders = Borders(within.sweep, seen, self._shape, self._way.tile)
         pays = borders.n_tiles() <= PAYS * within.sweep.n_tiles()

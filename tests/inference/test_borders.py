@@ -116,6 +116,16 @@ def test_a_model_that_has_not_earned_it_computes_all_and_says_so(
     assert any(isinstance(one, Notice) and "all of the scan" in one.text for one in said)
 
 
+@pytest.mark.parametrize(("memory_gb", "kept"), [(0.01, False), (0.1, True)])
+def test_what_a_coarse_look_saw_is_kept_only_if_the_memory_allows_it(
+    memory_gb: float, kept: bool, segmenter_of: MakeSegmenter
+) -> None:
+    segmenter = segmenter_of(Sure(), **{**EARNED, "patch": (32, 32, 32)})
+    scan = ball((136, 136, 136), radius=66)
+    found = finish(predict(scan, segmenter, replace(BORDERS, overlap=0.0, memory_gb=memory_gb)))
+    assert ("borders" in found.how) == kept
+
+
 def test_a_scan_of_nothing_takes_no_more_than_the_coarse_look(segmenter_of: MakeSegmenter) -> None:
     network, scan = Sure(), ball((64, 64, 64), radius=0)
     segmenter = segmenter_of(network, **{**EARNED, "scout": 4.0})
