@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from isal import igzip
 
+from napari_medseg.correction.disk import DISK, Disk
 from napari_medseg.correction.state import DAMAGE, DamagedError, read_array
 from napari_medseg.correction.whole import whole
 from napari_medseg.volume import Geometry, Volume
@@ -27,6 +28,7 @@ class CaseFiles:
 
     folder: Path
     key: str
+    disk: Disk = DISK
 
     @property
     def log(self) -> Path:
@@ -52,14 +54,19 @@ class CaseFiles:
 
     def make_folder(self) -> None:
         """Make the folder; nobody else may look in."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.disk.make_folder(self.folder)
 
     def drop_old_states(self) -> int:
         """Delete all but the newest states; up to which step the log is not needed any more."""
         states = self.states()
         for _, path in states[STATES_KEPT:]:
-            path.unlink(missing_ok=True)
+            self.disk.remove(path)
         return states[:STATES_KEPT][-1][0] if len(states) >= STATES_KEPT else 0
+
+    def sweep(self) -> None:
+        """Delete half-written files of a process that was killed; call it while the log is ours."""
+        for path in self.folder.glob(f".{self.key}.*"):
+            self.disk.remove(path)
 
     def set_aside(self, below: int) -> None:
         """Rename the log, and the states below a step, so that a new record begins."""
@@ -67,7 +74,7 @@ class CaseFiles:
         log = [self.log, Path(f"{self.log}-wal"), Path(f"{self.log}-shm")]
         for path in [*log, *(path for seq, path in self.states() if seq < below)]:
             if path.exists():
-                path.rename(path.with_name(f"{path.name}.{mark}"))
+                self.disk.rename(path, path.with_name(f"{path.name}.{mark}"))
 
 
 def keep_scan(volume: Volume, files: CaseFiles) -> Iterator[None]:
@@ -82,7 +89,7 @@ def keep_scan(volume: Volume, files: CaseFiles) -> Iterator[None]:
     array = np.ascontiguousarray(volume.array)
     files.make_folder()
     with (
-        whole(files.scan) as file,
+        whole(files.scan, files.disk) as file,
         igzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as packed,
     ):
         packed.write(json.dumps(about).encode() + b"\n")

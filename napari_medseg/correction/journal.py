@@ -18,14 +18,27 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from napari_medseg.correction.files import STATE_NUMBERS, CaseFiles
 from napari_medseg.correction.log import Entry, Log, is_locked
+from napari_medseg.correction.record import NO_DEED, Deed
 from napari_medseg.correction.state import State, Step, encode, save
 
 QUEUE_LENGTH = 64
 STATE_EVERY = 200  # steps
 RETRY_S = 1.0
+STEPS_TO_TAKE_BACK = 5000  # after a crash; so that a session of weeks does not fill the disk
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A step to write, or None for the case as a whole, which may stand for some lost steps."""
+
+    ticket: int
+    step: Step | None
+    deed: Deed = NO_DEED
+    instead: int = 0
 
 
 class Journal:
@@ -48,6 +61,8 @@ class Journal:
         Takes a sentence for the user; called on the writer's thread.
     gate
         Held while the log is opened, so that readers of this window are waited for.
+    since
+        The steps behind this number are kept, to be taken back after a crash; None keeps none.
     """
 
     def __init__(
@@ -57,13 +72,16 @@ class Journal:
         whole: Callable[[], State],
         report: Callable[[str], None],
         gate: threading.Lock | None = None,
+        since: int | None = None,
     ) -> None:
         self.acknowledged = 0
+        self.elsewhere = False  # whether another window has the log
+        self._since = since
         self._gate = gate or threading.Lock()
         self._files, self._seq, self._whole, self._report = files, after, whole, report
         self._tickets = 0
         self._since_state = STATE_EVERY  # the first step brings a whole state
-        self._waiting: deque[tuple[int, Step | None]] = deque()
+        self._waiting: deque[_Task] = deque()
         self._side_work: Iterator[None] | None = None
         self._changed = threading.Condition()
         self._closing, self._give_up = False, threading.Event()
@@ -82,22 +100,24 @@ class Journal:
         """Whether everything is on the disk."""
         return self.acknowledged == self._tickets
 
-    def append(self, step: Step | None) -> int:
+    def append(self, step: Step | None, deed: Deed = NO_DEED) -> int:
         """Put a step in the queue, or None for the case as a whole; returns its ticket at once."""
         with self._changed:
-            if len(self._waiting) >= QUEUE_LENGTH:
-                self._waiting.clear()  # the whole holds them all
+            instead = 0
+            if len(self._waiting) >= QUEUE_LENGTH:  # the whole holds them all
+                instead = 1 + sum(task.instead or task.step is not None for task in self._waiting)
+                self._waiting.clear()
                 step = None
-            self._put(step)
+            self._put(step, deed, instead)
             if step is not None and self._since_state >= STATE_EVERY:
                 self._put(None)
             self._changed.notify_all()
             return self._tickets
 
-    def _put(self, step: Step | None) -> None:
+    def _put(self, step: Step | None, deed: Deed = NO_DEED, instead: int = 0) -> None:
         self._since_state = 0 if step is None else self._since_state + 1
         self._tickets += 1
-        self._waiting.append((self._tickets, step))
+        self._waiting.append(_Task(self._tickets, step, deed, instead))
 
     def beside(self, work: Iterator[None]) -> None:
         """Long work in small parts, for when nothing waits; replaces what is not done yet."""
@@ -128,18 +148,17 @@ class Journal:
     def _run(self) -> None:
         """On the thread: until closed and nothing waits."""
         while (task := self._next()) is not None:
-            ticket, step = task
-            while not self._written(step):
+            while not self._written(task):
                 if self._give_up.wait(RETRY_S):
                     break
             else:
                 with self._changed:
-                    self.acknowledged = ticket
+                    self.acknowledged = task.ticket
                     self._changed.notify_all()
         self._side_work = None  # half a copy of a scan is deleted with it
         self._drop_log()
 
-    def _next(self) -> tuple[int, Step | None] | None:
+    def _next(self) -> _Task | None:
         """What to write; does a part of the side work while there is nothing."""
         while not self._give_up.is_set():
             with self._changed:
@@ -169,37 +188,46 @@ class Journal:
             return False
         return True
 
-    def _written(self, step: Step | None) -> bool:
+    def _written(self, task: _Task) -> bool:
         try:
-            self._write(step)
+            self._write(task)
         except (sqlite3.Error, OSError) as error:
             if not self._in_trouble:
                 self._report(_sentence(error))
-            self._in_trouble = True
+            self._in_trouble, self.elsewhere = True, is_locked(error)
             self._drop_log()
             return False
         if self._in_trouble:
             self._report("corrections are being recorded again; nothing was lost")
-        self._in_trouble = False
+        self._in_trouble = self.elsewhere = False
         return True
 
-    def _write(self, step: Step | None) -> None:
+    def _write(self, task: _Task) -> None:
         if self._log is None:
             with self._gate:
                 self._log = self._opened()
         seq = self._seq + 1
-        if step is None:
-            save(self._whole(), self._files.state(seq))
-            self._log.append(Entry(seq, "state", {}, b""))
-            self._log.prune(self._files.drop_old_states())  # the older one's steps stay
+        if task.step is None:
+            save(self._whole(), self._files.state(seq), self._files.disk)
+            self._log.append(Entry(seq, "state", {"instead": task.instead}, b""))
+            self._log.prune(self._not_needed(seq))
         else:
-            self._log.append(Entry(seq, *encode(step)))
+            self._log.append(Entry(seq, *encode(task.step, task.deed)))
         self._seq = seq
+
+    def _not_needed(self, seq: int) -> int:
+        """Up to which step nobody asks the log: a state holds them, and none is taken back."""
+        held = self._files.drop_old_states()  # the older one's steps stay
+        if self._since is None:
+            return held
+        return min(held, max(self._since, seq - STEPS_TO_TAKE_BACK))
 
     def _opened(self) -> Log:
         self._files.make_folder()
-        log = Log(self._files.log)
+        log = Log(self._files.log, disk=self._files.disk)
         if not self._first or log.last() <= self._seq:
+            if self._first:
+                self._files.sweep()
             self._first = False
             return log
         log.close()  # another window wrote since we looked: neither may overwrite the other
@@ -208,7 +236,7 @@ class Journal:
             "another window recorded corrections of this scan meanwhile; its record was put aside "
             f"in {self._files.folder}, this window's goes on"
         )
-        return Log(self._files.log)
+        return Log(self._files.log, disk=self._files.disk)
 
     def _drop_log(self) -> None:
         if self._log is not None:

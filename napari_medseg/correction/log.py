@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_medseg.correction.state import Header
+from napari_medseg.correction.disk import DISK, Disk
+from napari_medseg.correction.state import CLOSED, Header
 
 APPLICATION_ID = 0x4D534547  # "MSEG"
 SCHEMA = """
@@ -53,8 +54,8 @@ class Log:
         The file is damaged.
     """
 
-    def __init__(self, path: Path, look: bool = False) -> None:
-        self._db = sqlite3.connect(path, timeout=0.2, isolation_level=None)
+    def __init__(self, path: Path, look: bool = False, disk: Disk = DISK) -> None:
+        self._db = disk.connect(path)
         try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -77,6 +78,11 @@ class Log:
     def last(self) -> int:
         """The number of the last step; 0 where there is none."""
         return int(self._db.execute("SELECT COALESCE(MAX(seq), 0) FROM steps").fetchone()[0])
+
+    def closed(self) -> int:
+        """The number of the step with which the case was closed last; 0 where there is none."""
+        query = "SELECT COALESCE(MAX(seq), 0) FROM steps WHERE kind = ?"
+        return int(self._db.execute(query, (CLOSED,)).fetchone()[0])
 
     def read(self, after: int) -> Iterator[Entry]:
         """Steps with a higher number, in order; a damaged one raises sqlite3.DatabaseError."""

@@ -57,6 +57,29 @@ class Correction:
         return int(np.count_nonzero(self.changed))
 
 
+@dataclass(frozen=True)
+class Deed:
+    """What a person did, for the history.
+
+    Attributes
+    ----------
+    name
+        "brush", "fill holes"; "" is no step of its own.
+    when
+        Seconds since the epoch.
+    move
+        UNDO or REDO of the step before or behind; "" for a new step.
+    """
+
+    name: str = ""
+    when: float = 0.0
+    move: str = ""
+
+
+UNDO, REDO = "undo", "redo"
+NO_DEED = Deed()
+
+
 @dataclass(frozen=True, eq=False)
 class Example:
     """A corrected case: what teaches the network.

@@ -2,7 +2,8 @@
 
 A `State` is the whole; a `Correction`, `Marked` or `Named` is a step. `encode` and `apply` take a
 step to bytes and play it back. A step holds values, not differences: it says "these voxels are now
-2, and the model had given 1", so that playing it twice does no harm.
+2, and the model had given 1", so that playing it twice does no harm. What they were before follows
+behind, in a stream of its own: only who takes the step back reads it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 
-from napari_medseg.correction.record import Box, Correction, Labels
+from napari_medseg.correction.disk import DISK, Disk
+from napari_medseg.correction.record import NO_DEED, Box, Correction, Deed, Labels
 from napari_medseg.correction.tracker import NO_MARKS, Marks, Tracker
 from napari_medseg.correction.whole import whole
 from napari_medseg.volume import Label
@@ -78,12 +80,23 @@ class Marked:
 
 @dataclass(frozen=True)
 class Named:
-    """The list of structures changed."""
+    """The list of structures changed; by a person from one structure `before` to one `after`."""
 
     names: tuple[Label, ...]
+    before: Label | None = None
+    after: Label | None = None
 
 
-Step: TypeAlias = Correction | Marked | Named
+@dataclass(frozen=True)
+class Sign:
+    """Something happened that changes nothing of the case: MOVED or CLOSED."""
+
+    kind: str
+
+
+MOVED = "moved"  # the history stepped, and no voxel changed
+CLOSED = "closed"  # the window let go of the case as it should
+Step: TypeAlias = Correction | Marked | Named | Sign
 Header: TypeAlias = Mapping[str, Any]
 
 
@@ -91,17 +104,33 @@ class DamagedError(Exception):
     """Bytes of the store are not what was written."""
 
 
-def encode(step: Step) -> tuple[str, Header, bytes]:
+def encode(step: Step, deed: Deed = NO_DEED) -> tuple[str, Header, bytes]:
     """Kind, header for JSON and payload of a step."""
+    kind, header, payload = _encoded(step)
+    return kind, {**header, **asdict(deed)}, payload
+
+
+def deed_of(header: Header) -> Deed:
+    """What a person did; of a record without it, no deed."""
+    return Deed(
+        str(header.get("name", "")), float(header.get("when", 0.0)), str(header.get("move", ""))
+    )
+
+
+def _encoded(step: Step) -> tuple[str, Header, bytes]:
+    if isinstance(step, Sign):
+        return step.kind, {}, b""
     if isinstance(step, Named):
-        return "named", {"names": _plain(step.names)}, b""
+        one = {"before": step.before, "after": step.after}
+        plain = {key: None if label is None else asdict(label) for key, label in one.items()}
+        return "named", {"names": _plain(step.names), **plain}, b""
     if isinstance(step, Marked):
         header = {"axis": step.axis, "index": step.index, "on": step.on, "type": _type(step.labels)}
         return "marked", header, _pack(step.labels, step.baseline)
     changed = step.changed
     box = [[part.start, part.stop] for part in step.box]
     payload = _pack(np.packbits(changed), step.new[changed], step.baseline[changed])
-    return "painted", {"box": box, "type": _type(step.new)}, payload
+    return "painted", {"box": box, "type": _type(step.new)}, payload + _pack(step.old[changed])
 
 
 def apply(state: State, kind: str, header: Header, payload: bytes) -> State:
@@ -139,18 +168,49 @@ def _apply_mark(state: State, header: Header, payload: bytes) -> State:
 
 
 def _apply_paint(state: State, header: Header, payload: bytes) -> None:
+    paint = painted(header, payload)
+    changed = paint.changed
+    state.labels[paint.box][changed] = paint.new
+    state.baseline[paint.box][changed] = paint.baseline
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """A recorded correction: `bits` says which voxels of the box, the others hold their values.
+
+    `old` is empty in a record of an earlier version.
+    """
+
+    box: Box
+    bits: npt.NDArray[np.uint8]
+    new: Labels
+    baseline: Labels
+    old: Labels
+
+    @property
+    def changed(self) -> npt.NDArray[np.bool_]:
+        """bool, shape of the box."""
+        shape = tuple(part.stop - part.start for part in self.box)
+        return np.unpackbits(self.bits, count=int(np.prod(shape))).astype(bool).reshape(shape)
+
+
+def painted(header: Header, payload: bytes) -> Painted:
+    """What the record of a correction says."""
     box = _box(header["box"])
-    shape = tuple(part.stop - part.start for part in box)
-    size = int(np.prod(shape))
-    raw = isal_zlib.decompress(payload)
-    bits = np.frombuffer(raw[: (size + 7) // 8], np.uint8)
-    changed = np.unpackbits(bits, count=size).astype(bool).reshape(shape)
-    new, baseline = np.split(np.frombuffer(raw[len(bits) :], header["type"]), 2)
-    state.labels[box][changed] = new
-    state.baseline[box][changed] = baseline
+    first = isal_zlib.decompressobj()
+    raw = first.decompress(payload)
+    size = (int(np.prod([part.stop - part.start for part in box])) + 7) // 8
+    new, baseline = np.split(_values(raw[size:], header["type"]), 2)
+    rest = isal_zlib.decompress(first.unused_data) if first.unused_data else b""
+    bits = np.frombuffer(raw[:size], np.uint8)
+    return Painted(box, bits, new, baseline, _values(rest, header["type"]))
 
 
-def save(state: State, path: Path) -> None:
+def _values(raw: bytes, kind: str) -> npt.NDArray[Any]:
+    return np.frombuffer(raw, kind)
+
+
+def save(state: State, path: Path, disk: Disk = DISK) -> None:
     """Write a state to a file of its own, completely or not at all."""
     header = {
         "schema": SCHEMA,
@@ -159,7 +219,10 @@ def save(state: State, path: Path) -> None:
         "subject": state.subject,
         "family": state.family,
     }
-    with whole(path) as file, igzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as packed:
+    with (
+        whole(path, disk) as file,
+        igzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as packed,
+    ):
         packed.write(json.dumps(header).encode() + b"\n")
         for array in (state.labels, state.baseline):
             np.lib.format.write_array(packed, np.ascontiguousarray(array), allow_pickle=False)
@@ -208,6 +271,11 @@ def _type(array: npt.NDArray[Any]) -> str:
 def _box(ends: list[list[int]]) -> Box:
     z, y, x = (slice(int(start), int(stop)) for start, stop in ends)
     return z, y, x
+
+
+def label_of(plain: Mapping[str, Any] | None) -> Label | None:
+    """A structure of a record."""
+    return None if plain is None else _names([dict(plain)])[0]
 
 
 def _plain(names: tuple[Label, ...]) -> list[dict[str, Any]]:

@@ -7,18 +7,21 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from isal import isal_zlib
 
+from napari_medseg.correction.disk import DISK, Disk
 from napari_medseg.correction.files import CaseFiles, keep_scan, read_scan
+from napari_medseg.correction.history import History
 from napari_medseg.correction.journal import Journal
 from napari_medseg.correction.log import Entry, Log, is_locked, is_passing
+from napari_medseg.correction.recall import recalled
 from napari_medseg.correction.record import Example, Source
-from napari_medseg.correction.state import DamagedError, State, apply, load, save
+from napari_medseg.correction.state import DAMAGE, DamagedError, State, apply, load, save
 from napari_medseg.volume import Mask, Volume
 
 AFFINE_DECIMALS = 3  # mm; readers of one file differ by less
@@ -39,12 +42,18 @@ class Recovered:
         A sentence for the user, if something is not as it should be.
     writable
         Whether the case may be recorded now; another window's record must not be overwritten.
+    since
+        Number of the step with which the case was closed last as it should; 0 where it never was.
+    history
+        The steps behind that one, to be taken back: none, but after a crash.
     """
 
     state: State | None
     seq: int = 0
     warning: str = ""
     writable: bool = True
+    since: int = 0
+    history: History = field(default_factory=History)
 
 
 class Store:
@@ -53,13 +62,13 @@ class Store:
     A log is open for one reader or writer only: those of this window wait for each other.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, disk: Disk = DISK) -> None:
+        self.folder, self._disk = folder, disk
         self._gate = threading.Lock()  # around opening a log, and reading it
 
     def files(self, key: str) -> CaseFiles:
         """Where a case lies."""
-        return CaseFiles(self.folder, key)
+        return CaseFiles(self.folder, key, self._disk)
 
     def recover(self, key: str, blank: State | None = None) -> Recovered:
         """The case as of its last step on the disk; up to the damage, if there is one.
@@ -92,18 +101,20 @@ class Store:
             return Recovered(base, seq), damaged or state is not None
         try:
             with self._gate:
-                steps, cut = _steps(files, seq, look)
+                read = _read(files, seq, look)
         except sqlite3.DatabaseError as error:
             warning = _ELSEWHERE if is_locked(error) else _UNREADABLE.format(error)
             return Recovered(state, seq, warning, writable=False), damaged
-        base, seq, misfit = _replay(steps, base, seq)
-        return Recovered(base, seq), damaged or cut or misfit
+        base, seq, misfit = _replay(read.steps, base, seq)
+        history = recalled(entry for entry in read.past if entry.seq <= seq)
+        return Recovered(base, seq, "", True, read.since, history), damaged or read.cut or misfit
 
     def journal(
-        self, key: str, after: int, whole: Callable[[], State], report: Callable[[str], None]
+        self, key: str, found: Recovered, whole: Callable[[], State], report: Callable[[str], None]
     ) -> Journal:
-        """The writer of an open case."""
-        return Journal(self.files(key), after, whole, report, self._gate)
+        """The writer of an open case, from where it was found."""
+        files = self.files(key)
+        return Journal(files, found.seq, whole, report, self._gate, found.since)
 
     def keep_scan(self, key: str, volume: Volume) -> Iterator[None] | None:
         """The work of copying a case's scan, in parts; None where the copy is there."""
@@ -173,19 +184,42 @@ def _newest_state(files: CaseFiles) -> tuple[State | None, int, bool]:
     return None, 0, damaged
 
 
-def _steps(files: CaseFiles, after: int, look: bool) -> tuple[list[Entry], bool]:
-    """The log's steps with a higher number, and whether the log is damaged behind them."""
-    steps: list[Entry] = []
+@dataclass
+class _Read:
+    """Steps of a log: those to play, those to take back after a crash, and whether it is damaged.
+
+    Damage that lies before the steps to play harms only what can be taken back.
+    """
+
+    steps: list[Entry] = field(default_factory=list)
+    past: list[Entry] = field(default_factory=list)
+    since: int = 0
+    cut: bool = False
+
+
+def _read(files: CaseFiles, after: int, look: bool) -> _Read:
+    """The log's steps behind a state; only who goes on recording asks for what can be taken back.
+
+    Raises
+    ------
+    sqlite3.DatabaseError
+        The log cannot be read now.
+    """
+    read = _Read()
     try:
-        with closing(Log(files.log, look)) as log:
-            steps.extend(log.read(after))  # keeps those before the damage
+        with closing(Log(files.log, look, files.disk)) as log:
+            read.steps.extend(log.read(after))  # keeps those before the damage
+            if not look:
+                with suppress(sqlite3.DatabaseError, *DAMAGE):
+                    read.since = log.closed()
+                    read.past.extend(log.read(read.since))
     except sqlite3.DatabaseError as error:
         if is_passing(error):
             raise
-        return steps, True
+        read.cut = True
     except (TypeError, ValueError):
-        return steps, True
-    return steps, False
+        read.cut = True
+    return read
 
 
 def _replay(steps: list[Entry], state: State, seq: int) -> tuple[State, int, bool]:
@@ -204,9 +238,9 @@ def _repair(files: CaseFiles, state: State, seq: int) -> int:
     """Begin a new record with what could be read, and put the damaged one aside."""
     try:
         files.make_folder()
-        save(state, files.state(seq + REPAIRED))
+        save(state, files.state(seq + REPAIRED), files.disk)
         files.set_aside(below=seq + REPAIRED)
-        with closing(Log(files.log)) as log:
+        with closing(Log(files.log, disk=files.disk)) as log:
             log.append(Entry(seq + REPAIRED, "state", {}, b""))
     except (OSError, sqlite3.Error):
         return seq  # the damaged record stays; the next opening tries again

@@ -88,6 +88,13 @@ class Tracker:
         self.painted += int(np.count_nonzero(new != baseline) - np.count_nonzero(old != baseline))
         return Correction(changed, old, new, baseline, self.source[changed] != Source.MODEL)
 
+    def revert(self, box: Box | None = None) -> Box | None:
+        """Give back what was there at the last commit; where that was needed, or None."""
+        changed = changed_box(self.labels, self._committed, clip(box, self.labels.shape))
+        if changed is not None:
+            self.labels[changed] = self._committed[changed]
+        return changed
+
     def receive(self, box: Box, values: Labels) -> bool:
         """Write a prediction where nobody painted or confirmed; whether a voxel changed."""
         now, committed = self.labels[box], self._committed[box]

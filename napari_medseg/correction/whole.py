@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from napari_medseg.correction.disk import DISK, Disk
+
 
 @contextmanager
-def whole(path: Path) -> Iterator[BinaryIO]:
+def whole(path: Path, disk: Disk = DISK) -> Iterator[BinaryIO]:
     """A file to write; `path` gets its content when all of it is on the disk, else stays as it was.
 
     Written beside, fsync, renamed, and fsync of the folder: without the last one a power cut may
@@ -19,21 +20,10 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with beside.open("wb") as file:
+        with disk.create(beside) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _sync_folder(path.parent)
+            disk.sync(file)
+        disk.rename(beside, path)
+        disk.sync_folder(path.parent)
     finally:
-        beside.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows cannot open a folder; its rename is journalled
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        disk.remove(beside)

@@ -7,7 +7,7 @@ from datetime import datetime
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
-from napari_medseg.correction.history import Stroke
+from napari_medseg.correction.history import Done
 from napari_medseg.widgets import style
 from napari_medseg.widgets.desk import Desk
 from napari_medseg.widgets.tally import words
@@ -62,7 +62,8 @@ class HistoryPanel(QWidget):
             editor.go_to(int(item.data(Qt.ItemDataRole.UserRole)))
 
 
-def step_words(step: Stroke) -> str:
+def step_words(step: Done) -> str:
     """One line of the list."""
     when = datetime.fromtimestamp(step.when)
-    return f"{when:%H:%M:%S}  {step.name}, {words(step.voxels, 'voxel')}"
+    changed = f", {words(step.voxels, 'voxel')}" if step.voxels else ""
+    return f"{when:%H:%M:%S}  {step.name}{changed}"

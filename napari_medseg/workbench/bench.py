@@ -8,6 +8,7 @@ run on another one, its events come back through `receive`.
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_medseg.correction.record import Box, Correction, Example
-from napari_medseg.correction.state import Marked, Named
-from napari_medseg.correction.store import Store, content_key, data_folder
+from napari_medseg.correction.history import Confirming, Naming, Stroke
+from napari_medseg.correction.record import NO_DEED, Box, Correction, Deed, Example
+from napari_medseg.correction.state import MOVED, Marked, Named, Sign
+from napari_medseg.correction.store import Recovered, Store, content_key, data_folder
 from napari_medseg.errors import GridError, InputError, WriteError
 from napari_medseg.inference.events import BoxDone, Prediction
 from napari_medseg.jobs import Job
@@ -26,6 +28,7 @@ from napari_medseg.models.card import ModelCard
 from napari_medseg.volume import Label, Mask, Volume, to_canonical
 from napari_medseg.workbench.arrivals import import_apart
 from napari_medseg.workbench.case import (
+    READ_ONLY,
     Case,
     anonymous,
     blank_state,
@@ -38,7 +41,7 @@ from napari_medseg.workbench.editor import Editor
 from napari_medseg.workbench.lesson import NO_TEACHER, Tutor
 from napari_medseg.workbench.prediction import CaseBox, Predictor
 from napari_medseg.workbench.previews import Replaced
-from napari_medseg.workbench.recorder import Recorder
+from napari_medseg.workbench.recorder import Recorder, came_back
 from napari_medseg.workbench.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -63,6 +66,8 @@ class Workbench:
         A quick look is gone, also from under strokes: their undoing must not bring it back.
     correction_committed, marks_changed, names_changed
         A person changed voxels, confirmed slices, or the list of structures.
+    writable_changed
+        Whether the open case may be corrected now: another window has it, or let go of it.
     warned
         A sentence for the user.
     """
@@ -76,6 +81,7 @@ class Workbench:
     correction_committed = Signal(Correction)
     marks_changed = Signal()
     names_changed = Signal()
+    writable_changed = Signal(bool)
     warned = Signal(str)
 
     def __init__(self, data: Path | None = None, bundled: Path | None = None) -> None:
@@ -169,20 +175,18 @@ class Workbench:
         suggested = self._shelf.suggested(volume.modality)
         if suggested is not None:
             self.segmenter = suggested
-        case = self.case = self._recovered(volume, mask, anonymous(subject))
-        self.editor = Editor(case, self.commit, self.labels_changed.emit)
+        case, recovered = self._recovered(volume, mask, anonymous(subject))
+        self.case, calls = case, (self._note, self._mark, self._name, self.labels_changed.emit)
+        self.editor = Editor(case, recovered.history, *calls)
         self.case_opened.emit(case)
         if suggested is not None:
             self.segmenter_adopted.emit(suggested)
-        if case.tracker.touched:
-            self.warned.emit(
-                f"earlier corrections of this scan are back: {case.tracker.painted} painted voxels "
-                f"and {sum(len(marks) for marks in case.tracker.marks)} confirmed slices"
-            )
+        if told := came_back(case, recovered):
+            self.warned.emit(told)
         self.poll()
         return case
 
-    def _recovered(self, volume: Volume, mask: Mask | None, subject: str) -> Case:
+    def _recovered(self, volume: Volume, mask: Mask | None, subject: str) -> tuple[Case, Recovered]:
         """A case with what the store knows of it, recorded from now on."""
         canonical, turn = to_canonical(volume)
         key = content_key(canonical)
@@ -194,10 +198,11 @@ class Workbench:
         tracker = tracker_of(state, names)
         family = state.family if tracker.touched else self._family()
         case = Case(canonical, turn, tracker, names, subject or key, key, family)
+        case.writable = recovered.writable
         self._recorder.start(case, recovered)
         if mask is not None and tracker.receive(*case.canonical(BoxDone((0, 0, 0), mask.labels))):
             self._recorder.model_wrote()
-        return case
+        return case, recovered
 
     def close_case(self) -> None:
         """Close the open case, if any; nothing of it is lost."""
@@ -226,16 +231,17 @@ class Workbench:
         """A new structure to paint; without a colour it takes the next free one."""
         case = self._open_case()
         label = case.free_label(_checked_name(name), color)
-        self._rename(merged(case.names, [label]))
+        self._name(None, label, Deed("add structure", time.time()))
         return label
 
     def rename_label(self, value: int, name: str) -> None:
         """Call a structure by another name."""
         case = self._open_case()
-        if value not in {label.value for label in case.names}:
+        known = {label.value: label for label in case.names}
+        if value not in known:
             raise InputError(f"a structure must be on the list, {value} is not; add it first")
-        new = _checked_name(name)
-        self._rename(tuple(replace(n, name=new) if n.value == value else n for n in case.names))
+        new = replace(known[value], name=_checked_name(name))
+        self._name(known[value], new, Deed("rename structure", time.time()))
 
     # ------------------------------------------------------------------ corrections
 
@@ -243,18 +249,33 @@ class Workbench:
         """Take note of what a person changed since the last commit; None where nothing was.
 
         Call it after each stroke, inside `box` (30 ms for 512 x 512 x 512 without). It becomes a
-        step of that name which can be taken back; "" is none of its own.
+        step of that name which can be taken back; "" is none of its own. In a case that is only
+        shown it is taken back at once.
         """
+        return self._note(box, Deed(name, time.time()))
+
+    def _note(self, box: Box | None, deed: Deed) -> Correction | None:
         case = self._open_case()
+        if not case.writable:
+            self._take_back(case, box)
+            return None
         correction = case.tracker.commit(box)
+        if correction is None and deed.move:
+            self._recorder.keep(case, Sign(MOVED), self._predictor.running, deed)
         if correction is not None:
-            if name and self.editor is not None:
-                self.editor.note(correction, name)
-            self._recorder.keep(case, correction, self._predictor.running)
+            if deed.name and not deed.move and self.editor is not None:
+                self.editor.note(Stroke.of(correction, deed))
+            self._recorder.keep(case, correction, self._predictor.running, deed)
             self._rename(merged(case.names, unnamed(case.present())))
             self.correction_committed.emit(correction)
         self.poll()
         return correction
+
+    def _take_back(self, case: Case, box: Box | None) -> None:
+        """Undo what was painted into a case that is only shown."""
+        if (changed := case.tracker.revert(box)) is not None:
+            self.labels_changed.emit(changed)
+            self.warned.emit(READ_ONLY)
 
     def confirm_slice(self, axis: int, index: int) -> None:
         """A person says that this slice is right as it is now.
@@ -264,11 +285,11 @@ class Workbench:
         InputError
             The slice still shows a quick look, which a better answer follows.
         """
-        self._mark(axis, index, True)
+        self._mark(axis, index, True, Deed("confirm slice", time.time()))
 
     def unconfirm_slice(self, axis: int, index: int) -> None:
         """Take that back; what was painted in the slice stays painted."""
-        self._mark(axis, index, False)
+        self._mark(axis, index, False, Deed("unconfirm slice", time.time()))
 
     def confirmed_slices(self, axis: int) -> tuple[int, ...]:
         """Indices of the confirmed slices along an axis (0 Z, 1 Y, 2 X), ascending."""
@@ -299,6 +320,7 @@ class Workbench:
         Call `drop_previews` where it is stopped or fails.
         """
         case, card = self._open_case(), self._segmenter()
+        case.check_writable()
         self.commit()
         job = self._predictor.predict(case, card, config, self._family())
         self.drop_previews()
@@ -390,6 +412,10 @@ class Workbench:
         """Tell by `warned` what went wrong behind the scenes; call it from a timer now and then."""
         while not self._warnings.empty():
             self.warned.emit(self._warnings.get())
+        may = self._recorder.may_write
+        if self.case is not None and self.case.writable != may:
+            self.case.writable = may
+            self.writable_changed.emit(may)
 
     def close(self) -> None:
         """End everything within three seconds; what was corrected is on disk."""
@@ -416,8 +442,9 @@ class Workbench:
             self._recorder.model_wrote()
             self.labels_changed.emit(box)
 
-    def _mark(self, axis: int, index: int, on: bool) -> None:
+    def _mark(self, axis: int, index: int, on: bool, deed: Deed) -> None:
         case = self._open_case()
+        case.check_writable()
         tracker, box = case.tracker, case.tracker.slice_box(axis, index)
         self.commit(box)
         if on and case.previews.seen(tracker, box):
@@ -425,18 +452,38 @@ class Workbench:
                 "a slice must show its final labels to be confirmed, this one still shows a quick "
                 "look; wait until it is segmented, or stop the prediction"
             )
+        if (index in tracker.marks[axis]) == on and not deed.move:
+            deed = NO_DEED  # nothing to take back
         (tracker.confirm if on else tracker.unconfirm)(axis, index)
         seen = tracker.labels[box].copy(), tracker.baseline[box].copy()
-        self._recorder.keep(case, Marked(axis, index, on, *seen), self._predictor.running)
+        self._recorder.keep(case, Marked(axis, index, on, *seen), self._predictor.running, deed)
+        if deed.name and not deed.move and self.editor is not None:
+            self.editor.note(Confirming(deed.name, deed.when, axis, index, on))
         self.marks_changed.emit()
 
-    def _rename(self, names: tuple[Label, ...]) -> None:
+    def _name(self, before: Label | None, after: Label | None, deed: Deed) -> None:
+        """Put a structure in another's place; one that voxels have stays on the list."""
         case = self._open_case()
-        if names != case.names:
-            case.names = names
-            if case.tracker.touched:
-                self._recorder.keep(case, Named(names), self._predictor.running)
-            self.names_changed.emit()
+        case.check_writable()
+        gone = {one.value for one in (before, after) if one is not None}
+        if after is None:
+            gone -= set(case.present())
+        names = merged([after] if after else [], [n for n in case.names if n.value not in gone])
+        self._rename(names, Naming(deed.name, deed.when, before, after), deed)
+
+    def _rename(
+        self, names: tuple[Label, ...], done: Naming | None = None, deed: Deed = NO_DEED
+    ) -> None:
+        case = self._open_case()
+        if names == case.names and not deed.move:
+            return
+        case.names = names
+        if done is not None and not deed.move and self.editor is not None:
+            self.editor.note(done)
+        if case.tracker.touched or self._recorder.begun:
+            one = (done.before, done.after) if done is not None else (None, None)
+            self._recorder.keep(case, Named(names, *one), self._predictor.running, deed)
+        self.names_changed.emit()
 
     def _open_case(self) -> Case:
         if self.case is None:

@@ -19,6 +19,10 @@ from napari_medseg.workbench.previews import Previews
 
 IGNORE = 255  # the mask value that teaches nothing; no structure may have it
 CLASHES_TOLD = 3
+READ_ONLY = (
+    "a scan must be open in one window only to be corrected, this one is open in another window "
+    "or its record cannot be read; close it there and open it again here"
+)
 COLORS = (
     "#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#46f0f0",
     "#f032e6", "#bcf60c", "#fabebe", "#008080", "#e6beff", "#9a6324",
@@ -47,6 +51,8 @@ class Case:
         Which model the labels belong to: the version of its oldest ancestor; "" for none.
     previews
         Where the labels are a quick look of the prediction that runs.
+    writable
+        Whether it may be corrected: another window that has it open would lose its corrections.
     """
 
     volume: Volume
@@ -57,6 +63,7 @@ class Case:
     key: str
     family: str = ""
     previews: Previews = field(default_factory=Previews)
+    writable: bool = True
 
     @property
     def labels(self) -> Labels:
@@ -108,6 +115,11 @@ class Case:
         """The case as a teacher, on canonical axes; its masks are copies."""
         mask = Mask(self.without_looks(), self.volume.geometry, self.names)
         return Example(self.volume, mask, self.source != 0, self.subject)
+
+    def check_writable(self) -> None:
+        """Refuse, by an InputError, to correct a case that is only shown."""
+        if not self.writable:
+            raise InputError(READ_ONLY)
 
     def state(self) -> State:
         """What is to be kept of the case, as of its last commit; may be called on any thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,11 +11,15 @@ import numpy.typing as npt
 from psygnal import Signal
 
 from napari_medseg.correction.edit import Edit, Rules, Scene, ruled
-from napari_medseg.correction.history import History
-from napari_medseg.correction.record import Box, Correction
+from napari_medseg.correction.history import Confirming, Done, History, Naming, Stroke
+from napari_medseg.correction.record import REDO, UNDO, Box, Correction, Deed
+from napari_medseg.errors import MedsegError
+from napari_medseg.volume import Label
 from napari_medseg.workbench.case import Case
 
-Commit = Callable[[Box, str], Correction | None]
+Commit = Callable[[Box, Deed], Correction | None]
+Mark = Callable[[int, int, bool, Deed], None]
+Name = Callable[[Label | None, Label | None, Deed], None]
 OPEN = Rules()
 
 
@@ -28,17 +33,29 @@ class Editor:
 
     Parameters
     ----------
+    history
+        What can be taken back already: after a crash, what was done before it.
     commit
-        Takes note of what changed in a box, as a step of that name; "" is no step of its own.
+        Takes note of what changed in a box.
+    mark, name
+        Confirm a slice or take that back; put a structure in another's place on the list.
     repaint
         Tells the layers that the labels of a box are others.
     """
 
     history_changed = Signal()
 
-    def __init__(self, case: Case, commit: Commit, repaint: Callable[[Box], None]) -> None:
-        self._case, self._commit, self._repaint = case, commit, repaint
-        self.history = History()
+    def __init__(
+        self,
+        case: Case,
+        history: History,
+        commit: Commit,
+        mark: Mark,
+        name: Name,
+        repaint: Callable[[Box], None],
+    ) -> None:
+        self._case, self.history = case, history
+        self._commit, self._mark, self._name, self._repaint = commit, mark, name, repaint
         self.rules = OPEN
         self.chances: Mapping[int, npt.NDArray[np.floating[Any]]] = {}
 
@@ -53,32 +70,39 @@ class Editor:
         )
 
     def apply(self, edit: Edit, name: str, chosen: int) -> Correction | None:
-        """Write what the rules allow of an edit, as one step; None where nothing changes."""
+        """Write what the rules allow of an edit, as one step; None where nothing changes.
+
+        Raises
+        ------
+        InputError
+            The case is only shown: another window has it.
+        """
+        self._case.check_writable()
         allowed = ruled(edit, self.scene(), self.rules, chosen)
         self._case.labels[allowed.box] = allowed.labels
-        correction = self._commit(allowed.box, name)
+        correction = self._commit(allowed.box, Deed(name, time.time()))
         self._repaint(allowed.box)
         return correction
 
-    def note(self, correction: Correction, name: str) -> None:
-        """A step was done, by whatever wrote into the mask."""
-        self.history.add(correction, name)
+    def note(self, step: Done) -> None:
+        """A step was done."""
+        self.history.put(step)
         self.history_changed.emit()
 
     def undo(self) -> bool:
         """Take the last step back; False at the beginning."""
+        self._case.check_writable()
         step = self.history.back()
         if step is not None:
-            step.undo(self._case.labels, self._case.tracker.baseline)
-            self._written(step.box)
+            self._step(step, UNDO, self.history.forth)
         return step is not None
 
     def redo(self) -> bool:
         """Do again what was taken back last; False where there is nothing."""
+        self._case.check_writable()
         step = self.history.forth()
         if step is not None:
-            step.redo(self._case.labels)
-            self._written(step.box)
+            self._step(step, REDO, self.history.back)
         return step is not None
 
     def go_to(self, at: int) -> None:
@@ -88,7 +112,27 @@ class Editor:
         while self.history.at < at and self.redo():
             pass
 
-    def _written(self, box: Box) -> None:
-        self._commit(box, "")
-        self._repaint(box)
+    def _step(self, step: Done, move: str, stay: Callable[[], object]) -> None:
+        """Play a step; where that is refused one stays where one was."""
+        deed, back = Deed(step.name, time.time(), move), move == UNDO
+        try:
+            if isinstance(step, Confirming):
+                self._mark(step.axis, step.index, step.on != back, deed)
+            elif isinstance(step, Naming):
+                before, after = (step.after, step.before) if back else (step.before, step.after)
+                self._name(before, after, deed)
+            else:
+                self._paint(step, back, deed)
+        except MedsegError:
+            stay()
+            raise
         self.history_changed.emit()
+
+    def _paint(self, step: Stroke, back: bool, deed: Deed) -> None:
+        case = self._case
+        if back:
+            step.undo(case.labels, case.tracker.baseline)
+        else:
+            step.redo(case.labels)
+        self._commit(step.box, deed)
+        self._repaint(step.box)
