@@ -109,17 +109,22 @@ class Tracker:
                 np.copyto(array[box], values, where=change, casting="same_kind")
         return True
 
-    def rebase(self, box: Box, values: Labels, where: npt.NDArray[np.bool_]) -> None:
-        """Say anew what the model gives under a person's strokes.
+    def rebase(
+        self, box: Box, values: Labels, before: Labels, where: npt.NDArray[np.bool_]
+    ) -> None:
+        """Say anew what the model gives under a person's strokes; they keep their labels.
 
-        For strokes on what a model gave only in passing. A voxel whose stroke says the same stays
-        the person's, as it was.
+        For strokes on what a model gave only in passing. Where a stroke says the same as `values`,
+        what was there `before` counts, so that it stays the person's if it changed that.
         """
-        old, now = self.baseline[box], self._committed[box]
-        change = where & (self.source[box] != Source.MODEL) & (values != now)
-        self.painted += int(np.count_nonzero(change & (old == now)))
+        now, baseline = self._committed[box], self.baseline[box]
+        change = where & (self.source[box] != Source.MODEL)
+        differed = int(np.count_nonzero(now != baseline))
         with self._lock:
-            np.copyto(old, values, where=change, casting="same_kind")
+            np.copyto(baseline, values, where=change & (values != now), casting="same_kind")
+            np.copyto(baseline, before, where=change & (values == now), casting="same_kind")
+        self.painted += int(np.count_nonzero(now != baseline)) - differed
+        self._derive(box)
 
     def copies(self) -> tuple[Labels, Labels]:
         """Copies of the committed labels and of the baseline; may be called from any thread.

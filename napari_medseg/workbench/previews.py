@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.correction.record import Box, Labels, Source
-from napari_medseg.correction.tracker import Tracker
+from napari_medseg.correction.tracker import Tracker, whole
 
 Bools = npt.NDArray[np.bool_]
 
@@ -31,7 +31,7 @@ class Replaced:
 class _Look:
     """One quick look: where it lies, its labels, what it covered, and where it is still shown.
 
-    It counts as shown under a stroke too.
+    It counts as shown under a stroke too. What it covered is never another quick look.
     """
 
     box: Box
@@ -51,9 +51,9 @@ class _Look:
 
     def untouched(self, tracker: Tracker) -> Bools:
         """Where the mask shows it, as of now: nobody painted there."""
-        model = tracker.source[self.box] == Source.MODEL
-        model &= tracker.labels[self.box] == tracker.baseline[self.box]
-        return self.shown & model
+        mine: Bools = tracker.labels[self.box] == tracker.baseline[self.box]
+        mine &= tracker.source[self.box] == Source.MODEL
+        return self.shown & mine
 
 
 class Previews:
@@ -68,7 +68,7 @@ class Previews:
 
     def write(self, tracker: Tracker, box: Box, values: Labels) -> bool:
         """Write a quick look where nobody painted or confirmed; whether a voxel changed."""
-        under = tracker.labels[box].copy()
+        under = self._without(tracker, box)
         changed = tracker.receive(box, values)
         shown = (tracker.source[box] == Source.MODEL) & (tracker.labels[box] == values)
         self._looks.append(_Look(box, values.astype(under.dtype), under, shown))
@@ -81,7 +81,9 @@ class Previews:
             if (both := look.inside(box)) is None or not look.shown[both[1]].any():
                 continue
             better = values[_relative(both[0], box)].astype(look.under.dtype)
-            gone.append(_replace(tracker, both[0], better, look.shown[both[1]].copy()))
+            where = look.shown[both[1]].copy()
+            tracker.rebase(both[0], better, look.under[both[1]], where)
+            gone.append(Replaced(both[0], better, where))
             look.shown[both[1]] = False
         self._looks = [look for look in self._looks if look.shown.any()]
         return gone
@@ -106,9 +108,14 @@ class Previews:
 
     def without(self, tracker: Tracker) -> Labels:
         """A copy of the mask with what lies under the quick looks in their place."""
-        labels = tracker.labels.copy()
-        for look in reversed(self._looks):
-            np.copyto(labels[look.box], look.under, where=look.untouched(tracker))
+        return self._without(tracker, whole(tracker.labels.shape))
+
+    def _without(self, tracker: Tracker, box: Box) -> Labels:
+        labels = tracker.labels[box].copy()
+        for look in self._looks:
+            if (both := look.inside(box)) is not None:
+                part, own = labels[_relative(both[0], box)], both[1]
+                np.copyto(part, look.under[own], where=look.untouched(tracker)[own])
         return labels
 
     def step_aside(self, tracker: Tracker, value: int) -> None:
@@ -116,7 +123,7 @@ class Previews:
 
         Else the stroke would change nothing there, and leave nothing when the quick look goes.
         """
-        for look in reversed(self._looks):
+        for look in reversed(self._looks):  # the youngest is the one that is seen
             same = look.untouched(tracker) & (look.under != value)
             same &= tracker.labels[look.box] == value
             if same.any():
@@ -130,14 +137,15 @@ class Previews:
         self._aside = []
 
     def take_back(self, tracker: Tracker) -> list[Replaced]:
-        """Put back what lay under, the youngest look first.
+        """Put back what lay under.
 
         What a person painted or confirmed meanwhile stays.
         """
         gone = []
-        for look in reversed(self._looks):
+        for look in self._looks:
             _write(tracker, look.box, look.under, look.shown)
-            gone.append(_replace(tracker, look.box, look.under, look.shown))
+            tracker.rebase(look.box, look.under, look.under, look.shown)
+            gone.append(Replaced(look.box, look.under, look.shown))
         self.forget()
         return gone
 
@@ -157,8 +165,3 @@ def _relative(part: Box, box: Box) -> Box:
 
 def _write(tracker: Tracker, box: Box, values: Labels, where: Bools) -> bool:
     return tracker.receive(box, np.where(where, values, tracker.labels[box]))
-
-
-def _replace(tracker: Tracker, box: Box, values: Labels, where: Bools) -> Replaced:
-    tracker.rebase(box, values, where)
-    return Replaced(box, values, where)

@@ -52,14 +52,41 @@ def test_what_became_final_stays_after_a_stop(bench: Workbench, case: Case) -> N
 def test_what_was_painted_on_a_quick_look_stays_after_a_stop(bench: Workbench, case: Case) -> None:
     before = shown(case).copy()
     look(bench, 5)
-    shown(case)[SPOT] = 2
+    shown(case)[SPOT] = 3
     bench.commit()
-    shown(case)[SPOT[0], 0] = 1  # not committed yet
+    shown(case)[SPOT[0], 0] = 4  # not committed yet
     bench.drop_previews()
-    before[SPOT], before[SPOT[0], 0] = 2, 1
+    before[SPOT], before[SPOT[0], 0] = 3, 4
     np.testing.assert_array_equal(shown(case), before)
     bench.commit()
     assert np.count_nonzero(case.source == Source.PAINTED) == 2
+
+
+@pytest.mark.parametrize("final", [None, 1, 3])
+def test_what_lies_under_a_stroke_is_never_a_quick_look_once_that_is_gone(
+    bench: Workbench, case: Case, final: int | None
+) -> None:
+    before = shown(case).copy()
+    look(bench, 5)
+    look(bench, 6)
+    shown(case)[SPOT] = 3
+    bench.commit()
+    if final is not None:
+        bench.receive(BoxDone((SLICE, 0, 0), np.full((1, 10, 12), final, np.uint8)))
+    bench.drop_previews()
+    under = case.turn.undo(case.baseline)[SLICE][SPOT]
+    assert under == (final if final == 1 else before[SPOT]), "3 is what the person painted"
+    assert case.tracker.painted == np.count_nonzero(case.source == Source.PAINTED) == 1
+
+
+def test_a_mask_to_be_saved_holds_no_quick_look_of_two_over_each_other(
+    bench: Workbench, case: Case
+) -> None:
+    before = shown(case).copy()
+    look(bench, 5)
+    look(bench, 6)
+    np.testing.assert_array_equal(case.mask().labels[SLICE], before)
+    np.testing.assert_array_equal(bench.example().mask.labels, case.without_looks())
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
