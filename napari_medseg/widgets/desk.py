@@ -19,8 +19,9 @@ from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.events import LookAt, Prediction
 from napari_medseg.models.card import ModelCard
 from napari_medseg.training.config import FineTuneConfig
-from napari_medseg.volume import Mask, Volume
+from napari_medseg.volume import Volume
 from napari_medseg.widgets import layers, probability, series
+from napari_medseg.widgets.aside import Aside
 from napari_medseg.widgets.model_import import ImportRun
 from napari_medseg.widgets.notices import tell_error, warn
 from napari_medseg.widgets.painting import Painting
@@ -92,7 +93,7 @@ class Desk(QObject):
         self.saved_at: datetime | None = None
         self._painting: Painting | None = None
         self._frame: int | None = None  # of a series, the one that is open
-        self._aside: weakref.WeakKeyDictionary[Image, Labels] = weakref.WeakKeyDictionary()
+        self._aside = Aside()
         self.prediction = PredictRun(
             self,
             self.stroke_is_on,
@@ -145,22 +146,21 @@ class Desk(QObject):
 
     def open_scan(self, image: Image) -> Case:
         """Make the scan of an Image layer the case, with a Labels layer to paint on."""
-        card = self.workbench.segmenter
-        image, frame = series.to_open(self.viewer, image, len(card.recipe.channels) if card else 0)
+        image, frame = series.to_open(self.viewer, image, self._wanted())
         if self.case is not None and self.image is image and self._frame == frame:
             return self.case
         volume = series.opened(image, frame)
         if series.of_one_file(self.image, image) and self.labels and not self.labels.data.any():
             self.viewer.layers.remove(self.labels)  # an empty mask of another frame is of no use
         self._frame = frame
-        return self.open_volume(volume, image)
+        return self.open_volume(volume, image, series.subject_of(image, frame))
 
-    def open_volume(self, volume: Volume, image: Image | None = None) -> Case:
+    def open_volume(self, volume: Volume, image: Image | None = None, subject: str = "") -> Case:
         """Make a scan the case; the mask of the one before is put aside until it comes again."""
         self.prediction.stop()
-        self._put_aside()
+        self._aside.put(self.image, self.labels)
         self._let_go()
-        case = self.workbench.open_case(volume, self._from_aside(image))
+        case = self.workbench.open_case(volume, self._aside.take(self.viewer, image), subject)
         if not self.prediction.running:
             self.prediction.clear()
         if image is None:
@@ -174,20 +174,21 @@ class Desk(QObject):
         self._volumes_soon.start()
         return case
 
-    def _put_aside(self) -> None:
-        """Nobody shall paint on the mask of a closed case: it would not be recorded."""
-        if self.image is not None and self.labels is not None:
-            self.labels.editable = self.labels.visible = False
-            self._aside[self.image] = self.labels
+    def _wanted(self) -> int:
+        """How many channels the model in use reads; 0 where there is none."""
+        card = self.workbench.segmenter
+        return len(card.recipe.channels) if card else 0
 
-    def _from_aside(self, image: Image | None) -> Mask | None:
-        """The mask that was put aside for a scan; its layer goes."""
-        layer = None if image is None else self._aside.pop(image, None)
-        if layer is None or layer not in self.viewer.layers:
-            return None
-        mask = layers.mask_of(layer)
-        self.viewer.layers.remove(layer)
-        return mask
+    def frames(self) -> list[Image]:
+        """The layers of the series of which a frame is open, in its order; else none."""
+        return series.frames(self.viewer, self.image, self._wanted())
+
+    def show_frame(self, frame: Image) -> None:
+        """Show a frame with its mask, if it has one; `open_scan` makes it the case."""
+        series.show(frame, self.frames())
+        self._aside.show(frame)
+        if self.labels is not None:
+            self.labels.visible = self.image is frame
 
     def first_image(self) -> Image | None:
         """The scan to open where the user named none: the selected layer, else the first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,11 @@ class ImportRow(QWidget):
 
 
 def load_menu(parent: QWidget, load: Any) -> QMenu:
-    """What the button "Load…" offers; `load` takes the chosen path."""
+    """What the button "Load…" offers; `load` takes the chosen paths."""
     menu = QMenu(parent)
-    menu.addAction("Model file (.safetensors, .onnx)…", lambda: _give(load, _file(parent)))
+    file = menu.addAction("Model file (.safetensors, .onnx)…", lambda: _give(load, _files(parent)))
+    if file is not None:
+        file.setToolTip("Choose several of our files to load them as one: the mean of all counts")
     menu.addAction("Folder of nnU-Net or MONAI…", lambda: _give(load, _folder(parent)))
     menu.setToolTipsVisible(True)
     return menu
@@ -103,14 +106,16 @@ def ask(parent: QWidget, source: Path) -> ImportOptions | None:
     return dialog.options() if dialog.exec() else None
 
 
-def _give(load: Any, path: str) -> None:
-    if path:
-        load(Path(path))
+def _give(load: Any, paths: Sequence[str]) -> None:
+    if paths:
+        load(*map(Path, paths))
 
 
-def _file(parent: QWidget) -> str:
-    return str(QFileDialog.getOpenFileName(parent, "Load a model", "", FILES)[0])
+def _files(parent: QWidget) -> list[str]:
+    title = "Load a model, or several as one"
+    return list(QFileDialog.getOpenFileNames(parent, title, "", FILES)[0])
 
 
-def _folder(parent: QWidget) -> str:
-    return str(QFileDialog.getExistingDirectory(parent, "A folder of nnU-Net or MONAI"))
+def _folder(parent: QWidget) -> list[str]:
+    chosen = QFileDialog.getExistingDirectory(parent, "A folder of nnU-Net or MONAI")
+    return [str(chosen)] if chosen else []

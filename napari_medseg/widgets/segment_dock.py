@@ -16,9 +16,10 @@ from napari_medseg.models.card import ModelCard
 from napari_medseg.models.import_options import UntoldError
 from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import PLUGIN, desk_of, show_dock, watch_window
+from napari_medseg.widgets.frames import FrameRow
 from napari_medseg.widgets.model_import import ImportRow, ask, is_foreign, load_menu
 from napari_medseg.widgets.notices import tell
-from napari_medseg.widgets.predict_options import PredictOptions
+from napari_medseg.widgets.predict_options import PredictOptions, how_words
 from napari_medseg.widgets.runs import EndedEarly
 from napari_medseg.widgets.saving import save_mask, show_saving
 from napari_medseg.widgets.scores import distinct
@@ -61,7 +62,8 @@ class SegmentDock(style.Column):
         self.devices = _combo("Where the model computes")
         for key, text in DEVICES.items():
             self.devices.addItem(text, key)
-        self.add(style.heading("Scan"), self.scans, self.no_scan, self.sample)
+        self.frames = FrameRow(self.desk)
+        self.add(style.heading("Scan"), self.scans, self.frames, self.no_scan, self.sample)
         self.add(style.heading("Model"), style.row(self.models, self.load, stretch=(1,)))
         self.add(self.arrival)
         self.options = PredictOptions()
@@ -72,11 +74,12 @@ class SegmentDock(style.Column):
         self.run.setToolTip("Let the model propose a mask (Ctrl+Alt+R)")
         self.bar = style.bar()
         self.state = style.hint()
+        self.how = style.hint()
         self.notices = style.hint(color="#d9a441")
         self.save = style.button("Save mask…")
         self.next = style.button("Next: correct it  ▸", "Open the dock Correct")
         self.rows.addSpacing(8)
-        self.add(self.run, self.bar, self.state, self.notices)
+        self.add(self.run, self.bar, self.state, self.how, self.notices)
         self.rows.addStretch(1)
         self.add(style.row(self.save, self.next, stretch=(1, 1)))
 
@@ -148,12 +151,14 @@ class SegmentDock(style.Column):
         if card is not None:
             self.desk.try_to(self.desk.workbench.adopt, card)
 
-    def load_model(self, path: Path) -> None:
-        """Put a model on the list and use it; what is none is refused in a notice."""
-        if not is_foreign(path):
-            self._take_model(path)
-        elif not self.desk.importing.running:
-            self.desk.importing.bring(path, self.desk.workbench.import_model(path))
+    def load_model(self, *paths: Path) -> None:
+        """Put a model, or several as one, on the list and use it; what is none is refused."""
+        importing = self.desk.importing
+        if len(paths) == 1 and not is_foreign(paths[0]):
+            self._take_model(paths[0])
+        elif not importing.running:
+            source = paths[0] if len(paths) == 1 else list(paths)
+            importing.bring(paths[0], self.desk.workbench.import_model(source))
 
     def _take_model(self, path: Path) -> None:
         card = self.desk.try_to(self.desk.workbench.add_model, path)
@@ -174,12 +179,21 @@ class SegmentDock(style.Column):
 
     def toggle(self) -> None:
         """Run, or stop what runs."""
-        if self.desk.prediction.running:
-            self.desk.prediction.stop()
+        if self.desk.prediction.running or self.frames.runs.running:
+            self.frames.runs.stop()
         elif self._reason():
             tell(self._reason())
-        elif self.desk.try_to(self.desk.open_scan, self.scans.currentData()):
-            self.desk.try_to(self.desk.predict, self.devices.currentData(), self.options.value())
+        else:
+            self.frames.settle()
+            if self.desk.try_to(self.desk.open_scan, self.scans.currentData()):
+                self._start()
+
+    def _start(self) -> None:
+        asked = self.devices.currentData(), self.options.value()
+        if self.frames.all_frames:
+            self.frames.runs.start(*asked)
+        else:
+            self.desk.try_to(self.desk.predict, *asked)
 
     def _reason(self) -> str:
         """Why it cannot run yet."""
@@ -199,6 +213,7 @@ class SegmentDock(style.Column):
         self.bar.setVisible(run.running)
         style.show_progress(self.bar, *((progress.done, progress.total) if progress else (0, 0)))
         style.say(self.state, self._words())
+        style.say(self.how, "" if run.result is None else how_words(run.result.how))
         style.say(self.notices, "\n".join(run.notices))
         show_saving(self.save, self.desk)
         self.next.setEnabled(self.desk.labels is not None)
@@ -206,7 +221,8 @@ class SegmentDock(style.Column):
     def _words(self) -> str:
         run = self.desk.prediction
         if run.running:
-            return (run.progress.text if run.progress else "") or "Starting…"
+            frame = f"{self.frames.number.text()}: " if self.frames.runs.running else ""
+            return frame + ((run.progress.text if run.progress else "") or "Starting…")
         if run.result is not None:
             return f"Done in {seconds(run.result.seconds)} on {run.result.device}. Look it through."
         return self._reason() or (ENDED_EARLY[run.ended_early] if run.ended_early else "")
@@ -231,6 +247,8 @@ def facts(card: ModelCard) -> str:
     names = [label.name for label in card.recipe.labels]
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     lines = [f"Finds: {shown}"]
+    if card.members > 1:
+        lines.append(f"The mean of {card.members} networks")
     if card.lineage.cases:
         verb = "Fine-tuned" if card.lineage.how == "finetune" else "Trained"
         lines.append(f"{verb} on {card.lineage.cases} case{'s'[: card.lineage.cases != 1]}")

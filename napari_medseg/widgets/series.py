@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterable
 from dataclasses import replace
 
 from napari import Viewer
 from napari.layers import Image
 
+from napari_medseg.correction.store import content_key
 from napari_medseg.volume import Volume
 from napari_medseg.volume.volume import COLOURS
 from napari_medseg.widgets import layers
+
+_subjects: weakref.WeakKeyDictionary[Volume, str] = weakref.WeakKeyDictionary()
 
 
 def scans(viewer: Viewer, opened: Image | None) -> list[Image]:
@@ -33,22 +38,62 @@ def of_one_file(one: Image | None, other: Image | None) -> bool:
     return mine.volume is not None and mine.volume is theirs.volume
 
 
+def frames(viewer: Viewer, image: Image | None, wanted: int) -> list[Image]:
+    """The layers of a series in its order, for a model of so many channels; none where it is none.
+
+    Files with several volumes are no series for a model that reads all of them, nor are pictures
+    in colour.
+    """
+    volume = _series_of(image, wanted)
+    if image is None or volume is None:
+        return []
+    found = [one for one in viewer.layers if isinstance(one, Image) and of_one_file(image, one)]
+    return sorted(found, key=_number)
+
+
+def show(frame: Image, all_frames: Iterable[Image]) -> None:
+    """Let one frame be seen and no other."""
+    for one in all_frames:
+        one.visible = one is frame
+
+
+def subject_of(image: Image, frame: int | None) -> str:
+    """What all frames of a series share, so that none teaches while another one checks."""
+    origin = layers.origin_of(image)
+    volume = None if origin is None else origin.volume
+    if frame is None or volume is None:
+        return ""
+    if volume not in _subjects:
+        _subjects[volume] = f"series {content_key(volume.channel(0))}"
+    return _subjects[volume]
+
+
 def to_open(viewer: Viewer, image: Image, wanted: int) -> tuple[Image, int | None]:
     """The layer to open for a model of so many channels, and which frame it is.
 
     None for what is no series, or where the model reads all its volumes at once. Else the frame on
     the screen: the selected layer, or the topmost that is visible.
     """
-    origin = layers.origin_of(image)
-    volume = None if origin is None else origin.volume
-    if volume is None or wanted != 1 or volume.n_channels == 1 or volume.channels == COLOURS:
+    if _series_of(image, wanted) is None:
         return image, None
-    frames = [one for one in viewer.layers if isinstance(one, Image) and of_one_file(image, one)]
-    shown = [one for one in frames if one.visible]
+    in_order = [one for one in viewer.layers if one in frames(viewer, image, wanted)]
+    shown = [one for one in in_order if one.visible]
     active = viewer.layers.selection.active
     chosen = active if active in shown else next(reversed(shown), image)
-    of_chosen = layers.origin_of(chosen)
-    return chosen, 0 if of_chosen is None else of_chosen.channel
+    return chosen, _number(chosen)
+
+
+def _series_of(image: Image | None, wanted: int) -> Volume | None:
+    origin = None if image is None else layers.origin_of(image)
+    volume = None if origin is None or origin.derived else origin.volume
+    if volume is None or wanted != 1 or volume.n_channels == 1 or volume.channels == COLOURS:
+        return None
+    return volume
+
+
+def _number(image: Image) -> int:
+    origin = layers.origin_of(image)
+    return 0 if origin is None else origin.channel
 
 
 def opened(image: Image, frame: int | None) -> Volume:

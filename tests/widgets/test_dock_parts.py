@@ -9,10 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_medseg.inference.config import EngineName, Mode
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.widgets.curves import MOST_POINTS, thinned
 from napari_medseg.widgets.forms import Form
 from napari_medseg.widgets.label_list import millilitres
+from napari_medseg.widgets.predict_options import PredictOptions, at_hand, how_words
 from napari_medseg.widgets.runs import mean_dice
 from napari_medseg.widgets.saving import ENDINGS, with_ending
 from napari_medseg.widgets.scores import change, number
@@ -99,3 +101,31 @@ def test_numbers_come_with_their_noun():
 )
 def test_a_name_without_an_ending_gets_that_of_the_chosen_kind(typed, kind, saved):
     assert with_ending(Path(typed), ENDINGS.split(";;")[kind]) == Path(saved)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (
+            "openvino-16bit, regions, 27 tiles",
+            "Computed by OpenVINO, 16 bits: where a coarse look found labels, 27 tiles.",
+        ),
+        ("torch-float32, full, 1 tiles", "Computed by PyTorch, 32 bits: the whole scan, 1 tile."),
+        ("of-tomorrow, unheard, 2 tiles", "Computed by of-tomorrow: unheard, 2 tiles."),
+        ("", ""),
+    ],
+)
+def test_what_a_prediction_did_is_said_in_plain_words(how, words):
+    assert how_words(how) == words
+
+
+def test_the_options_offer_the_engines_at_hand_and_every_mode_in_words(qtbot):
+    options = PredictOptions()
+    qtbot.addWidget(options.box)
+    engine, mode = (options.form.fields[name] for name in ("engine", "mode"))
+    assert list(engine.choices) == at_hand()
+    assert EngineName.AUTO in engine.choices
+    assert list(mode.choices) == list(Mode)
+    engine.value, mode.value = EngineName.TORCH, Mode.FULL
+    assert (options.value().engine, options.value().mode) == (EngineName.TORCH, Mode.FULL)
+    assert engine.native.currentText() == "PyTorch, 32 bits (the reference)"

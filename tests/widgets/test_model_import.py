@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from foreign_models import monai_bundle, tiny_onnx
-from qtpy.QtWidgets import QDialog
+from qtpy.QtWidgets import QDialog, QFileDialog
 
+from napari_medseg.inference.config import EngineName, Mode
+from napari_medseg.models import checkpoint
 from napari_medseg.models.import_options import UntoldError
 from napari_medseg.preprocess.recipe import Normalise
 from napari_medseg.widgets import model_import
@@ -33,6 +37,26 @@ def test_a_bundle_is_imported_kept_and_used(dock, desk, tmp_path, qtbot, own_dat
     assert desk.workbench.segmenter.path.parts[-2:] == ("Spleen", "v1.safetensors")
     assert desk.workbench.segmenter.path.is_relative_to(own_data)
     assert list(own_data.rglob(".import*")) == []
+
+
+def test_several_files_are_loaded_as_one_model_that_runs(
+    dock, desk, organ_model, tmp_path, qtbot, monkeypatch
+) -> None:
+    other = replace(checkpoint.load(organ_model), name="other")
+    weights = {name: value + 0.01 for name, value in other.weights.items()}
+    checkpoint.save(replace(other, weights=weights), tmp_path / "other.safetensors")
+    chosen = [str(organ_model), str(tmp_path / "other.safetensors")]
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (chosen, ""))
+    dock.load.menu().actions()[0].trigger()
+    qtbot.waitUntil(lambda: not desk.importing.running, timeout=TIMEOUT_MS)
+    assert dock.models.currentText() == "organ and 1 more"
+    assert "The mean of 2 networks" in dock.facts.text()
+    dock.options.form.fields["engine"].value = EngineName.TORCH
+    dock.options.form.fields["mode"].value = Mode.FULL
+    dock.run.click()
+    qtbot.waitUntil(lambda: desk.prediction.result is not None, timeout=TIMEOUT_MS)
+    assert (desk.labels.data == 1).all()
+    assert dock.how.text().startswith("Computed by PyTorch, 32 bits: the whole scan, ")
 
 
 def test_what_is_no_model_is_refused_in_a_notification(dock, desk, tmp_path, qtbot, said) -> None:

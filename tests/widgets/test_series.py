@@ -9,6 +9,7 @@ import pytest
 from napari.layers import Labels
 
 from napari_medseg import io
+from napari_medseg.jobs import Progress
 from napari_medseg.volume import Mask
 from napari_medseg.volume.volume import COLOURS
 from napari_medseg.widgets import files, layers
@@ -103,3 +104,99 @@ def test_a_colour_picture_is_no_series(viewer, empty, cine, organ_model):
     empty.workbench.adopt(empty.workbench.add_model(organ_model))
     layers.show(viewer, replace(cine, channels=COLOURS))
     assert empty.open_scan(viewer.layers[0]).volume.n_channels == 3
+
+
+@pytest.fixture
+def dock(viewer, desk):
+    made = SegmentDock(viewer)
+    viewer.window.add_dock_widget(made, name="Segment")
+    desk.open_scan(viewer.layers[0])
+    return made
+
+
+def slide(dock, desk, qtbot, number: int) -> None:
+    """Move the slider, and wait until the frame is open."""
+    dock.frames.slider.setValue(number)
+    qtbot.waitUntil(lambda: desk.image is desk.frames()[number])
+
+
+def test_the_slider_moves_the_image_and_its_mask_together(viewer, desk, dock, qtbot, cine):
+    assert dock.frames.number.text() == "Frame 1 of 3"
+    desk.labels.data[:3] = 1
+    desk.workbench.commit()
+    first = desk.labels
+    dock.frames.slider.setValue(2)
+    assert [one.visible for one in desk.frames()] == [False, False, True]
+    assert not first.visible, "at once, before the frame is open"
+    slide(dock, desk, qtbot, 2)
+    np.testing.assert_array_equal(desk.case.scan.array, cine.array[2])
+    assert not desk.labels.data.any()
+    desk.labels.data[5:] = 1
+    desk.workbench.commit()
+    slide(dock, desk, qtbot, 0)
+    assert (desk.labels.data[:3] == 1).all()
+    assert not desk.labels.data[3:].any()
+    assert [one.visible for one in viewer.layers if isinstance(one, Labels)].count(True) == 1
+
+
+def test_corrections_of_a_frame_teach_with_that_frame(desk, dock, qtbot, cine):
+    for number in (0, 2):
+        slide(dock, desk, qtbot, number)
+        desk.labels.data[number] = 1
+        desk.workbench.commit()
+    teachers = desk.workbench.examples()
+    assert len(teachers) == 2
+    for number, one in zip((2, 0), teachers, strict=True):
+        np.testing.assert_array_equal(one.volume.array, desk.case.turn.apply(cine.array[number]))
+        np.testing.assert_array_equal(np.flatnonzero(one.mask.labels.any(axis=(1, 2))), [number])
+        np.testing.assert_array_equal(one.confirmed, one.mask.labels == 1)
+
+
+def test_all_frames_of_a_series_are_of_one_subject(desk, dock, qtbot, cine):
+    subjects = []
+    for number in (1, 0, 2):
+        slide(dock, desk, qtbot, number)
+        subjects.append(desk.case.subject)
+    assert len(set(subjects)) == 1
+    assert subjects[0] != desk.case.key
+
+
+def test_all_frames_are_segmented_by_choice_and_the_first_one_is_shown_again(desk, dock, qtbot):
+    slide(dock, desk, qtbot, 1)
+    dock.frames.every.setChecked(True)
+    dock.run.click()
+    assert not dock.frames.slider.isEnabled()
+    qtbot.waitUntil(lambda: not dock.frames.runs.running, timeout=TIMEOUT_MS)
+    assert desk.image is desk.frames()[1]
+    assert dock.state.text().startswith("Done in")
+    for number in (1, 2, 0):
+        slide(dock, desk, qtbot, number)
+        assert (desk.labels.data == 1).all()
+
+
+def test_a_stop_ends_the_run_over_all_frames(desk, dock, qtbot, monkeypatch):
+    begun = []
+
+    def job(config):
+        begun.append(desk.image)
+        while True:
+            yield Progress(1, 2, "Segmenting")
+
+    monkeypatch.setattr(desk.workbench, "predict", job)
+    dock.frames.every.setChecked(True)
+    dock.run.click()
+    qtbot.waitUntil(lambda: dock.state.text() == "Frame 1 of 3: Segmenting")
+    dock.run.click()
+    qtbot.waitUntil(lambda: not desk.prediction.running)
+    qtbot.wait(100)
+    assert len(begun) == 1
+    assert dock.run.text() == "Segment"
+    assert dock.frames.slider.isEnabled()
+
+
+def test_what_is_no_series_has_no_slider(viewer, empty, scan, organ_model):
+    empty.workbench.adopt(empty.workbench.add_model(organ_model))
+    dock = SegmentDock(viewer)
+    layers.show(viewer, scan)
+    empty.open_scan(viewer.layers[0])
+    assert dock.frames.isHidden()
