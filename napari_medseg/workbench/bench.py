@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -138,8 +138,10 @@ class Workbench:
         self.models_changed.emit()
         return card
 
-    def import_model(self, source: Path, options: ImportOptions | None = None) -> Job[Path]:
-        """A model of another program as one of ours, made by a process of its own; then add it."""
+    def import_model(
+        self, source: Path | Sequence[Path], options: ImportOptions | None = None
+    ) -> Job[Path]:
+        """A model of another program, or several as one, made by its own process; then add it."""
         from napari_medseg.models.import_options import ImportOptions as Options
 
         shelf = self._shelf
