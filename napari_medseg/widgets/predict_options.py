@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable
 
+from qtpy.QtWidgets import QSizePolicy
 from superqt import QCollapsible
 
 from napari_medseg.inference.config import EngineName, Mode, PredictConfig
@@ -26,7 +27,7 @@ TIPS = {
     "keep_softmax": "One image layer per structure that says how sure the model is",
 }
 ENGINES = {
-    EngineName.AUTO: "Automatic (the fastest, measured once)",
+    EngineName.AUTO: "Automatic (the fastest)",
     EngineName.TORCH: "PyTorch, 32 bits (the reference)",
     EngineName.TORCH_HALF: "PyTorch, 16 bits",
     EngineName.OPENVINO: "OpenVINO, 32 bits",
@@ -34,7 +35,7 @@ ENGINES = {
     EngineName.ONNX: "ONNX Runtime",
 }
 MODES = {
-    "auto": "Automatic (what takes least time)",
+    "auto": "Automatic (what pays)",
     "full": "The whole scan",
     "regions": "Where a coarse look finds labels",
     "borders": "Where a coarse look is not sure",
@@ -60,6 +61,10 @@ class PredictOptions:
             field.tooltip = TIPS[name]
         self.form.fields["engine"].choices = [(ENGINES[one], one) for one in at_hand()]
         self.form.fields["mode"].choices = [(mode_words(one), one) for one in Mode]
+        for name in ("engine", "mode"):  # long words must not make the dock wider than it is
+            combo = self.form.fields[name].native
+            combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            combo.setMinimumContentsLength(8)
         self.box.addWidget(self.form)
 
     def value(self) -> PredictConfig:

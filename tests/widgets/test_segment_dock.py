@@ -174,3 +174,9 @@ def test_the_run_key_starts_and_the_button_stops(viewer, desk, qtbot):
     qtbot.waitUntil(lambda: not desk.prediction.running, timeout=TIMEOUT_MS)
     assert dock.run.text() == "Segment"
     assert desk.prediction.result is None
+
+
+def test_the_options_make_the_dock_no_wider_than_it_is(viewer, desk):
+    dock = shown(viewer)
+    dock.options.box.expand(animate=False)
+    assert dock.widget().minimumSizeHint().width() <= dock.minimumWidth()
