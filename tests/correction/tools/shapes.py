@@ -59,3 +59,13 @@ def ball_voxels(radius_mm: float, spacing: tuple[float, ...] = SPACING) -> Bools
 def overlap(a: Bools, b: Bools) -> float:
     """Dice."""
     return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))
+
+
+def _ball_scene() -> Scene:
+    ball = away_mm() <= 14
+    image = 100 * ball + np.random.default_rng(0).normal(0, 10, SHAPE)
+    ball[12, 32, 30] = False
+    return scene_of(ball, image=image.astype(np.float32))
+
+
+BALL_SCENE = _ball_scene()

@@ -1,0 +1,63 @@
+"""The list of all tools."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from shapes import BALL_SCENE
+
+from napari_medseg.correction.edit import Aim, Reach
+from napari_medseg.correction.tools.catalogue import catalogue
+from napari_medseg.correction.tools.tool import Tool, Wants
+from napari_medseg.errors import InputError
+
+EVERY = pytest.mark.parametrize("tool", catalogue(), ids=lambda tool: tool.name)
+
+
+def test_names_are_unique() -> None:
+    names = [tool.name for tool in catalogue()]
+    assert len(names) == len(set(names))
+
+
+@EVERY
+def test_knobs_are_frozen_and_all_have_defaults(tool: Tool) -> None:
+    assert dataclasses.is_dataclass(tool.knobs)
+    assert hash(tool.knobs()) == hash(tool.knobs())
+
+
+@EVERY
+def test_a_tip_is_one_sentence(tool: Tool) -> None:
+    assert tool.tip.endswith(".")
+    assert len(tool.tip) < 140
+
+
+@EVERY
+def test_a_tool_writes_nothing_and_stays_in_the_slice_where_told(tool: Tool) -> None:
+    if tool.needs_chances or tool.wants is not Wants.NOTHING:
+        pytest.skip("needs something shown; its own tests show it")
+    knobs = tool.knobs()
+    if hasattr(knobs, "reach"):
+        knobs = dataclasses.replace(knobs, reach=Reach.SLICE)
+    before = BALL_SCENE.labels.copy()
+    try:
+        edit = tool.run(BALL_SCENE, Aim(1, 0, 12), knobs)
+    except InputError:
+        edit = None
+    np.testing.assert_array_equal(BALL_SCENE.labels, before)
+    if edit is not None and hasattr(knobs, "reach"):
+        changed = edit.labels != BALL_SCENE.labels[edit.box]
+        planes = np.flatnonzero(changed.any((1, 2))) + edit.box[0].start
+        assert set(planes) == {12}
+
+
+def test_importing_the_package_loads_no_scipy() -> None:
+    code = (
+        "import sys, napari_medseg.correction.tools.catalogue, napari_medseg.correction.tools.tool;"
+        "print(sorted(m for m in ('skimage', 'cc3d', 'edt', 'scipy.ndimage') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
