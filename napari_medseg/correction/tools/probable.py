@@ -1,0 +1,173 @@
+"""Click to fix: one click adds what is missed there, or takes away what is false."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import cc3d
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import binary_dilation, gaussian_filter, gaussian_gradient_magnitude
+
+from napari_medseg.correction.edit import Aim, Bools, Edit, Reach, Scene
+from napari_medseg.correction.tools.part import (
+    Floats,
+    Part,
+    Voxel,
+    box_around,
+    chosen,
+    noise_of,
+    part_of,
+    piece_at,
+    seen_click,
+    setting,
+    sigmas_of,
+    without_pinholes,
+)
+from napari_medseg.correction.tools.regions import within_mm
+from napari_medseg.correction.tools.tool import Tool, Wants
+
+SILENT = 0.03  # a model that gives so little at the click has nothing to say there
+STEPS = 18  # bounds that are tried
+Bounds = npt.NDArray[np.floating[Any]]
+LEAST = 4  # voxels: a smaller region is noise, not a step
+
+
+@dataclass(frozen=True)
+class FixKnobs:
+    """How far one click goes.
+
+    Attributes
+    ----------
+    farthest_mm
+        Nothing further from the click is changed.
+    use_model
+        Whether a model's probabilities decide where there are any; else grey values do.
+    """
+
+    farthest_mm: Annotated[float, {"min": 1.0, "max": 500.0}] = 50.0
+    use_model: bool = True
+    reach: Reach = Reach.VOLUME
+
+
+def click_to_fix(scene: Scene, aim: Aim, knobs: FixKnobs) -> Edit | None:
+    """Take away the false region that was clicked, or add the missed one."""
+    label = chosen(aim)
+    voxel, aim = seen_click(scene, aim, knobs.reach)
+    part = part_of(scene, box_around(scene, aim, knobs.reach, voxel, voxel, knobs.farthest_mm))
+    inner = part.inner(voxel)
+    false = bool(part.labels[inner] == label)
+    may = (part.labels == label) == false
+    may &= within_mm(part, inner, knobs.farthest_mm)
+    region = suggested(part, inner, may, label, knobs.use_model)
+    return setting(part, region, 0, "takes") if false else setting(part, region, label)
+
+
+def suggested(part: Part, inner: Voxel, may: Bools, label: int, use_model: bool = True) -> Bools:
+    """The region around a click that looks like one thing, within `may`."""
+    given = part.chances(label) if use_model else None
+    if given is not None:
+        score = 1 - given if part.labels[inner] == label else given
+        if float(score[inner]) > SILENT:
+            return _by_chances(score, inner, may)
+    return _by_greys(part, inner, may)
+
+
+def _by_chances(score: Floats, inner: Voxel, may: Bools) -> Bools:
+    """Where the model doubts the mask: above the bound at which the region changes least."""
+    odds = np.log(np.clip(score, 1e-3, 1 - 1e-3) / np.clip(1 - score, 1e-3, 1 - 1e-3))
+    top = float(odds[inner])
+    # the decision itself, one half, is the bound of choice where the click is above it
+    lowest = -1.5 if top > 0 else top - 3.0
+    bounds = np.linspace(min(top, 3.0), lowest, STEPS)
+    crop, at = _crop(may & (odds >= bounds[-1]), inner)
+    found = _stablest(odds[crop], bounds, at, may[crop], 0.15 * np.abs(bounds))
+    return _spread(without_pinholes(found), crop, may)
+
+
+def _by_greys(part: Part, inner: Voxel, may: Bools) -> Bools:
+    """Where grey values are like those at the click, and no edge lies between."""
+    calm = gaussian_filter(part.image, [0.6 if one else 0 for one in sigmas_of(1.0, part)])
+    middle = float(np.median(calm[_around(inner, 1, may.shape)]))
+    slope = gaussian_gradient_magnitude(part.image.squeeze(), 0.7).reshape(may.shape)
+    noise = max(noise_of(part.image[_around(inner, 8, may.shape)]), 1e-3 * _span(part.image))
+    unlike = np.maximum(np.abs(calm - middle), slope)
+    unlike[inner] = 0
+    bounds = -noise * np.geomspace(1.0, 16.0, STEPS)
+    crop, at = _crop(may & (-unlike >= bounds[-1]), inner)
+    found = _stablest(-unlike[crop], bounds, at, may[crop], _far(bounds, noise))
+    # an edge voxel is unlike because of its slope alone: one ring goes back in
+    ring = binary_dilation(found) & may[crop] & ~found
+    ring &= np.abs(calm[crop] - middle) <= 3 * noise
+    return _spread(without_pinholes(found | ring), crop, may)
+
+
+def _stablest(score: Floats, bounds: Bounds, inner: Voxel, may: Bools, unlikely: Bounds) -> Bools:
+    """The region above a falling bound, just before its size changes most.
+
+    Sizes are compared as ratios, over two steps of the bound: the region of one object hardly
+    grows until the bound lets it leak. `unlikely` is added to the change at each bound.
+    """
+    regions = [_region(score, may, bound, inner) for bound in bounds]
+    sizes = np.array([np.count_nonzero(one) for one in regions], np.float64)
+    if sizes[-1] < LEAST:
+        return regions[-1]
+    growth = np.full(len(bounds), np.inf)
+    growth[1:-1] = np.log(np.maximum(sizes[2:], 1) / np.maximum(sizes[:-2], 1))
+    growth[sizes < LEAST] = np.inf
+    growth += unlikely
+    if not np.isfinite(growth).any():
+        return regions[int(np.argmax(sizes >= LEAST))]
+    return regions[int(np.argmin(growth))]
+
+
+def _far(bounds: Bounds, noise: float) -> Bounds:
+    """How unlikely a bound is: grey values of one tissue end at some deviations of the noise."""
+    return np.asarray(0.2 * np.abs(np.log2(-bounds / (3 * noise))))
+
+
+def _region(score: Floats, may: Bools, bound: float, inner: Voxel) -> Bools:
+    where = may & (score >= bound)
+    where[inner] = True
+    return piece_at(where, inner)
+
+
+def _crop(where: Bools, inner: Voxel) -> tuple[tuple[slice, slice, slice], Voxel]:
+    """The box of the largest region that can come out, and the click in it."""
+    where[inner] = True
+    pieces = cc3d.connected_components(np.ascontiguousarray(where), connectivity=6)
+    box = cc3d.statistics(pieces)["bounding_boxes"][int(pieces[inner])]
+    z, y, x = (slice(int(one.start), int(one.stop)) for one in box)
+    return (z, y, x), (inner[0] - z.start, inner[1] - y.start, inner[2] - x.start)
+
+
+def _spread(found: Bools, crop: tuple[slice, slice, slice], may: Bools) -> Bools:
+    """A region of a crop in the whole part."""
+    region = np.zeros_like(may)
+    region[crop] = found
+    return np.asarray(region & may)
+
+
+def _around(inner: Voxel, voxels: int, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    return tuple(
+        slice(max(0, v - voxels), min(size, v + voxels + 1))
+        for v, size in zip(inner, shape, strict=True)
+    )
+
+
+def _span(image: Floats) -> float:
+    low, high = np.percentile(image, (2, 98))
+    return float(high - low) or 1.0
+
+
+TOOLS: tuple[Tool, ...] = (
+    Tool(
+        "Click to fix",
+        "Smart brushes",
+        "Click on what is missed or false: the region that the model or the grey values suggest.",
+        Wants.CLICK,
+        FixKnobs(),
+        click_to_fix,
+    ),
+)

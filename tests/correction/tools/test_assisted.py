@@ -1,0 +1,109 @@
+"""A rough stroke snaps to the edge."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from tool_phantoms import SHAPE, after, aim_at, ball, overlap, scene_of
+
+from napari_medseg.correction.edit import Aim, Reach, Scene
+from napari_medseg.correction.tools.assisted import AssistedKnobs, Does, assisted
+from napari_medseg.errors import InputError
+
+TRUTH = ball((10, 32, 32), 12)
+STROKE = ((10, 31, 28), (10, 33, 36))
+VOLUME = AssistedKnobs(radius_mm=16, reach=Reach.VOLUME)
+
+
+def test_a_stroke_in_the_slice_fills_the_disc() -> None:
+    scene = scene_of(TRUTH, noise=30)
+    found = after(scene, assisted(scene, aim_at(*STROKE), AssistedKnobs(radius_mm=14)))
+    assert overlap(found[10] == 1, TRUTH[10]) >= 0.96
+    assert not np.delete(found, 10, axis=0).any()
+
+
+def test_a_stroke_in_one_slice_fills_the_ball() -> None:
+    scene = scene_of(TRUTH, noise=30)
+    assert overlap(after(scene, assisted(scene, aim_at(*STROKE), VOLUME)) == 1, TRUTH) >= 0.95
+
+
+def test_nothing_beyond_the_radius_is_touched() -> None:
+    scene = scene_of(np.ones(SHAPE, bool), noise=1)
+    found = after(scene, assisted(scene, aim_at((10, 32, 32)), VOLUME))
+    assert not found[~ball((10, 32, 32), 16.01)].any()
+
+
+def test_a_leak_is_taken_away_and_the_structure_stays() -> None:
+    leak = ball((10, 32, 50), 9) & ~TRUTH
+    scene = scene_of(TRUTH, (TRUTH | leak).astype(np.uint8), noise=25)
+    knobs = AssistedKnobs(Does.REMOVE, radius_mm=12, reach=Reach.VOLUME)
+    found = after(scene, assisted(scene, aim_at((10, 30, 51), (10, 34, 51)), knobs)) == 1
+    assert overlap(found, TRUTH) >= 0.98
+
+
+def test_set_anew_adds_and_takes_in_one_stroke() -> None:
+    scene = scene_of(TRUTH, ball((10, 35, 37), 12).astype(np.uint8), noise=25)
+    knobs = AssistedKnobs(Does.BOTH, radius_mm=20)
+    found = after(scene, assisted(scene, aim_at(*STROKE), knobs)) == 1
+    assert overlap(found[10], TRUTH[10]) >= 0.96
+
+
+def test_a_models_probabilities_find_what_grey_values_do_not_show() -> None:
+    chances = {1: (0.15 + 0.7 * TRUTH).astype(np.float16)}
+    blind = scene_of(np.zeros(SHAPE, bool), noise=20)
+    shown = scene_of(np.zeros(SHAPE, bool), noise=20, chances=chances)
+    without, with_ = (after(one, assisted(one, aim_at(*STROKE), VOLUME)) for one in (blind, shown))
+    assert overlap(with_ == 1, TRUTH) >= 0.95 > overlap(without == 1, TRUTH)
+
+
+def test_other_structures_are_not_painted_over() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[..., 40:] = 2
+    scene = scene_of(TRUTH, labels)
+    found = after(scene, assisted(scene, aim_at(*STROKE), VOLUME))
+    assert np.array_equal(found == 2, labels == 2)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_stroke_works_in_the_other_views(axis: int) -> None:
+    scene = scene_of(TRUTH, noise=20)
+    found = after(
+        scene, assisted(scene, aim_at((10, 32, 32), axis=axis), AssistedKnobs(radius_mm=15))
+    )
+    plane = np.take(TRUTH, 32, axis=axis)
+    assert overlap(np.take(found == 1, 32, axis=axis), plane) >= 0.93
+
+
+def test_a_long_stroke_in_a_fine_volume_is_thinned_out_and_still_right() -> None:
+    shape, spacing = (100, 120, 120), (0.5, 0.5, 0.5)
+    truth = ball((50, 60, 60), 18, shape, spacing)
+    scene = scene_of(truth, noise=25, spacing_mm=spacing)
+    knobs = AssistedKnobs(radius_mm=25, reach=Reach.VOLUME)
+    found = after(scene, assisted(scene, aim_at((50, 60, 55), (50, 60, 65)), knobs))
+    assert overlap(found == 1, truth) >= 0.96
+
+
+def test_a_slice_of_512_is_answered_in_time() -> None:
+    shape = (3, 512, 512)
+    truth = ball((1, 256, 256), 40, shape, (3.0, 0.7, 0.7))
+    scene = scene_of(truth, spacing_mm=(3.0, 0.7, 0.7))
+    aim, knobs = aim_at((1, 250, 230), (1, 260, 280)), AssistedKnobs(radius_mm=45)
+    took = []
+    for _ in range(3):
+        start = time.process_time()
+        assisted(scene, aim, knobs)
+        took.append(time.process_time() - start)
+    assert min(took) < 0.3  # 0.1 s is the goal, a busy machine may be slower
+
+
+@pytest.mark.parametrize("aim", [Aim(1), aim_at((10, 90, 90))])
+def test_a_stroke_outside_the_view_is_refused(aim: Aim) -> None:
+    with pytest.raises(InputError, match="must pass through the view"):
+        assisted(scene_of(TRUTH), aim, AssistedKnobs())
+
+
+def test_erasing_where_nothing_is_changes_nothing() -> None:
+    scene: Scene = scene_of(TRUTH)
+    assert assisted(scene, aim_at(*STROKE), AssistedKnobs(Does.REMOVE)) is None
