@@ -8,7 +8,8 @@ is that of interpolating all.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,6 +133,29 @@ def labels_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> to
     -------
     int16 (Z, Y, X), one for each point.
     """
+    with _alone(logits.device):
+        return _labels_at(logits, maps, regions)
+
+
+@contextmanager
+def _alone(device: torch.device) -> Iterator[None]:
+    """One thread for many short steps on a CPU.
+
+    Where the network keeps the other cores busy, threads that wait for each other after each step
+    were measured at eight times the CPU time. The number is each thread's own, except that threads
+    that first call PyTorch meanwhile would take it over: a pass starts its own before.
+    """
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if device.type == "cpu":
+            torch.set_num_threads(threads)
+
+
+def _labels_at(logits: torch.Tensor, maps: AxisMaps, regions: bool) -> torch.Tensor:
     many = len(logits) >= MANY and not regions
     largest = Largest.of(logits) if many else None
     here = largest.number if largest else (painted if regions else winners)(logits)

@@ -111,3 +111,10 @@ def test_a_plane_cut_from_a_larger_array_has_the_same_labels(axis: int, n_output
     assert torch.equal(labels_at(plane, maps), labels_at(plane.contiguous(), maps))
     expected = full_interpolation(plane, high).argmax(dim=0)  # type: ignore[arg-type]
     assert torch.equal(labels_at(plane, maps).long(), expected)
+
+
+def test_the_number_of_threads_is_left_as_it_was() -> None:
+    threads = torch.get_num_threads()
+    own = Geometry.from_spacing((4, 5, 6))
+    labels_at(smooth_logits((4, 5, 6)), axis_maps(own, own))
+    assert torch.get_num_threads() == threads
