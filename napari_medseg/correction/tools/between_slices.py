@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -22,11 +22,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_medseg.correction.edit import Aim, Bools, Edit, Reach, Scene
-from napari_medseg.correction.record import Box
+from napari_medseg.correction.record import Box, Labels
 from napari_medseg.correction.tools.margins import distance_mm
 from napari_medseg.correction.tools.place import (
     counted,
-    field_of,
     proposal,
     size_of,
     structure_box,
@@ -37,13 +36,13 @@ Floats = npt.NDArray[np.float32]
 ON_THE_EDGE_MM = 1e-4  # float32: what is just between inside and outside counts as inside
 
 
-class Along(IntEnum):
-    """The axis across which the labelled slices lie."""
+class Along(StrEnum):
+    """Which slices are the labelled ones."""
 
-    VIEWED = -1
-    AXIAL = 0
-    CORONAL = 1
-    SAGITTAL = 2
+    VIEWED = "as viewed"
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ class BetweenKnobs:
     Attributes
     ----------
     reach
-        The viewed slice alone is filled from its two labelled neighbours in the viewed plane.
+        The viewed slice alone, or all.
     along
-        The axis across which the labelled slices lie.
+        Which slices are the labelled ones.
     all_structures
         All structures at once, not only the chosen one; a voxel goes to the one it is deepest in.
     over_others
@@ -129,23 +128,25 @@ def depth_mm(mask: Bools, spacing_mm: tuple[float, ...]) -> Floats:
 
 def fill_between(scene: Scene, aim: Aim, knobs: BetweenKnobs) -> Edit | None:
     """Slices between labelled ones get the structure; slices that have it stay as they are."""
+    axis = _axis(aim, knobs.along)
     here = knobs.reach is Reach.SLICE
-    axis = aim.axis if here or knobs.along is Along.VIEWED else int(knobs.along)
     gaps = [
         gap
         for number in _numbers(scene, aim, knobs)
         for gap in gaps_of(scene, number, axis)
-        if not here or gap.low < aim.index < gap.high
+        if not (here and axis == aim.axis) or gap.low < aim.index < gap.high
     ]
     if not gaps:
         return None
-    box = _around(scene, aim, gaps, axis, here)
-    labels = scene.labels[box].copy()
-    planes = np.moveaxis(labels, axis, 0)  # a view
-    corner = [side.start for i, side in enumerate(box) if i != axis]
-    for plane, index in zip(planes, range(box[axis].start, box[axis].stop), strict=True):
-        between = [gap for gap in gaps if gap.low < index < gap.high]
-        _fill(plane, between, index, corner, knobs.over_others)
+    box = _around(gaps, axis)
+    if here and axis == aim.axis:
+        box = _at(box, aim)
+    labels = _filled(scene, box, axis, gaps, knobs.over_others)
+    if here and axis != aim.axis:
+        if not box[aim.axis].start <= aim.index < box[aim.axis].stop:
+            return None
+        labels = labels.take([aim.index - box[aim.axis].start], aim.axis)
+        box = _at(box, aim)
     filled = np.count_nonzero(labels != scene.labels[box])
     slices = len({k for gap in gaps for k in range(gap.low + 1, gap.high)})
     size = size_of(filled, scene, aim, knobs.reach)
@@ -178,15 +179,34 @@ def _numbers(scene: Scene, aim: Aim, knobs: BetweenKnobs) -> list[int]:
     return sorted(found - {0})
 
 
-def _around(scene: Scene, aim: Aim, gaps: list[Gap], axis: int, here: bool) -> Box:
+def _axis(aim: Aim, along: Along) -> int:
+    return aim.axis if along is Along.VIEWED else list(Along).index(along) - 1
+
+
+def _around(gaps: list[Gap], axis: int) -> Box:
     """The smallest box that holds what the gaps may fill."""
-    if here:
-        across = field_of(scene, aim, Reach.SLICE)[axis]
-    else:
-        across = slice(min(gap.low for gap in gaps) + 1, max(gap.high for gap in gaps))
+    across = slice(min(gap.low for gap in gaps) + 1, max(gap.high for gap in gaps))
     sides = [_union([gap.rows for gap in gaps]), _union([gap.columns for gap in gaps])]
     sides.insert(axis, across)
     return sides[0], sides[1], sides[2]
+
+
+def _at(box: Box, aim: Aim) -> Box:
+    """What of a box would lie in the viewed slice."""
+    sides = list(box)
+    sides[aim.axis] = slice(aim.index, aim.index + 1)
+    return sides[0], sides[1], sides[2]
+
+
+def _filled(scene: Scene, box: Box, axis: int, gaps: list[Gap], over_others: bool) -> Labels:
+    """The labels of a box with its gaps filled, slice by slice."""
+    labels = scene.labels[box].copy()
+    planes = np.moveaxis(labels, axis, 0)  # a view
+    corner = [side.start for i, side in enumerate(box) if i != axis]
+    for plane, index in zip(planes, range(box[axis].start, box[axis].stop), strict=True):
+        between = [gap for gap in gaps if gap.low < index < gap.high]
+        _fill(plane, between, index, corner, over_others)
+    return labels
 
 
 def _union(sides: list[slice]) -> slice:
@@ -233,7 +253,7 @@ TOOLS: tuple[Tool, ...] = (
         "Between slices",
         "Interpolates the structure's shape between the slices where you have drawn it.",
         Wants.NOTHING,
-        BetweenKnobs,
+        BetweenKnobs(),
         fill_between,
     ),
 )

@@ -121,7 +121,7 @@ TOOLS: tuple[Tool, ...] = (
         "Islands",
         "Fills what the chosen structure encloses, in the slice or in the volume, up to a size.",
         Wants.NOTHING,
-        HoleKnobs,
+        HoleKnobs(),
         fill_holes,
     ),
 )

@@ -143,7 +143,7 @@ def split(scene: Scene, aim: Aim, knobs: SplitKnobs) -> Edit | None:
 
 
 def free_numbers(scene: Scene, count: int) -> list[int]:
-    """Numbers that no voxel has: first those above the highest in use, then the gaps below.
+    """Numbers that no voxel has: those above the highest in use, then the gaps below.
 
     Raises
     ------
@@ -151,19 +151,20 @@ def free_numbers(scene: Scene, count: int) -> list[int]:
         There are not that many.
     """
     most = int(np.iinfo(scene.labels.dtype).max)
+    highest = int(scene.labels.max())
+    if highest + count <= most:
+        return list(range(highest + 1, highest + count + 1))
     used = np.zeros(most + 1, bool)
     used[0] = True
     for plane in scene.labels:
-        used[plane.ravel()] = True
-    highest = int(np.flatnonzero(used)[-1])
-    free = np.flatnonzero(~used)
-    ordered = [*free[free > highest], *free[free < highest]]
-    if len(ordered) < count:
+        used[plane] = True
+    free = [*range(highest + 1, most + 1), *np.flatnonzero(~used[:highest])]
+    if len(free) < count:
         raise InputError(
             f"{count} islands need as many free numbers, a mask of {scene.labels.dtype} has "
-            f"{len(ordered)} left; remove small islands first"
+            f"{len(free)} left; remove small islands first"
         )
-    return [int(number) for number in ordered[:count]]
+    return [int(number) for number in free[:count]]
 
 
 def _small(scene: Scene, aim: Aim, islands: Islands, knobs: SmallKnobs) -> Bools:
@@ -181,19 +182,17 @@ def _clicked(scene: Scene, aim: Aim, knobs: IslandKnobs) -> tuple[Islands, Bools
     label = int(scene.labels[tuple(aim.points[-1])])
     if label == 0:
         raise InputError("an island must be clicked on, got background; click inside a structure")
-    islands = islands_of(scene, aim, label, knobs)
-    clicked = np.zeros(0, bool) if islands is None else np.zeros(islands.count + 1, bool)
-    if islands is not None:
-        corner = np.array([side.start for side in islands.box])
-        inside = [p for p in aim.points - corner if _within(p, islands.numbers.shape)]
-        clicked[[int(islands.numbers[tuple(p)]) for p in inside]] = True
-    if islands is None or not clicked[1:].any():
-        raise InputError(f"a click must lie in slice {aim.index}; click there, or take the volume")
+    here = Aim(label, aim.axis, int(aim.points[-1][aim.axis]))  # the slice that was clicked
+    islands = islands_of(scene, here, label, knobs)
+    assert islands is not None  # there is at least the clicked one
+    clicked = np.zeros(islands.count + 1, bool)
+    inside = aim.points - np.array([side.start for side in islands.box])
+    clicked[[int(islands.numbers[tuple(p)]) for p in inside if _within(p, islands.numbers)]] = True
     return islands, clicked
 
 
-def _within(point: npt.NDArray[np.int64], shape: tuple[int, ...]) -> bool:
-    return bool(np.all(point >= 0) and np.all(point < shape))
+def _within(point: npt.NDArray[np.int64], numbers: npt.NDArray[Any]) -> bool:
+    return bool(np.all(point >= 0) and np.all(point < numbers.shape))
 
 
 def _without(
@@ -221,7 +220,7 @@ TOOLS: tuple[Tool, ...] = (
         "Islands",
         "Removes all islands of the chosen structure but the largest.",
         Wants.NOTHING,
-        IslandKnobs,
+        IslandKnobs(),
         keep_largest,
     ),
     Tool(
@@ -229,7 +228,7 @@ TOOLS: tuple[Tool, ...] = (
         "Islands",
         "Removes islands of the chosen structure below a volume, or in the slice below an area.",
         Wants.NOTHING,
-        SmallKnobs,
+        SmallKnobs(),
         remove_small,
     ),
     Tool(
@@ -237,7 +236,7 @@ TOOLS: tuple[Tool, ...] = (
         "Islands",
         "Gives each island of the chosen structure a number of its own; the largest keeps its.",
         Wants.NOTHING,
-        SplitKnobs,
+        SplitKnobs(),
         split,
     ),
     Tool(
@@ -245,7 +244,7 @@ TOOLS: tuple[Tool, ...] = (
         "Islands",
         "Keeps the island that you click on and removes the others of its structure.",
         Wants.CLICK,
-        IslandKnobs,
+        IslandKnobs(),
         keep_clicked,
     ),
     Tool(
@@ -253,7 +252,7 @@ TOOLS: tuple[Tool, ...] = (
         "Islands",
         "Removes the island that you click on, of whatever structure.",
         Wants.CLICK,
-        IslandKnobs,
+        IslandKnobs(),
         remove_clicked,
     ),
 )

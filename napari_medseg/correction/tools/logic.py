@@ -141,30 +141,27 @@ def invert(scene: Scene, aim: Aim, knobs: InvertKnobs) -> Edit | None:
 def mirror(scene: Scene, aim: Aim, knobs: MirrorKnobs) -> Edit | None:
     """The structure's mirror image on the patient's other side.
 
+    In a sagittal slice it is what comes there from the other side.
+
     Raises
     ------
     InputError
-        A single sagittal slice has no other side; the viewed slice is not sagittal.
+        It is to be mirrored at the viewed slice, and that is not sagittal.
     """
-    if knobs.reach is Reach.SLICE and aim.axis == LEFT_RIGHT:
-        raise InputError("a sagittal slice has no other side; take the volume or another view")
-    source = structure_box(scene, field_of(scene, aim, knobs.reach), aim.label)
+    sagittal = knobs.reach is Reach.SLICE and aim.axis == LEFT_RIGHT
+    field = field_of(scene, aim, Reach.VOLUME if sagittal else knobs.reach)
+    source = structure_box(scene, field, aim.label)
     if source is None:
         return None
     new = fits(scene, knobs.becomes or aim.label)
     total = _start_plus_end(scene, aim, source, knobs.about)
-    low, high = total - source[2].stop, total - source[2].start
-    width = scene.shape[LEFT_RIGHT]
-    box = (
-        source[0],
-        source[1],
-        slice(max(0, min(low, source[2].start)), min(width, max(high, source[2].stop))),
-    )
-    mask = scene.labels[box] == aim.label
+    box = _both_sides(scene, source, total)
+    if sagittal:
+        box = (box[0], box[1], slice(aim.index, aim.index + 1))
     labels = scene.labels[box].copy()
     if not knobs.keep:
-        labels[mask] = 0
-    image = _mirrored(mask, total - box[2].start - box[2].start)
+        labels[labels == aim.label] = 0
+    image = _mirrored(scene, box, total, aim.label)
     labels[image if knobs.over_others else image & (labels == 0)] = new
     size = size_of(np.count_nonzero(image), scene, aim, knobs.reach)
     return proposal(scene, box, labels, f"Mirrored at {knobs.about}: {size}")
@@ -181,13 +178,20 @@ def _start_plus_end(scene: Scene, aim: Aim, source: Box, about: About) -> int:
     return 2 * aim.index + 1
 
 
-def _mirrored(mask: Bools, total: int) -> Bools:
-    """Voxel x of a mask at `total` - 1 - x, what falls beyond is lost."""
-    image = np.zeros_like(mask)
-    x = np.arange(mask.shape[LEFT_RIGHT])
-    there = total - 1 - x
-    stays = (there >= 0) & (there < len(x))
-    image[..., there[stays]] = mask[..., x[stays]]
+def _both_sides(scene: Scene, source: Box, total: int) -> Box:
+    """The smallest box of the image that holds a box and its mirror image."""
+    low = min(source[2].start, total - source[2].stop)
+    high = max(source[2].stop, total - source[2].start)
+    return source[0], source[1], slice(max(0, low), min(scene.shape[LEFT_RIGHT], high))
+
+
+def _mirrored(scene: Scene, box: Box, total: int, label: int) -> Bools:
+    """Which voxels of a box have a structure at their mirror image, `total` - 1 - x."""
+    come_from = total - 1 - np.arange(box[2].start, box[2].stop)
+    inside = (come_from >= 0) & (come_from < scene.shape[LEFT_RIGHT])
+    part = scene.labels[box[0], box[1]]
+    image = np.zeros((*part.shape[:2], len(come_from)), bool)
+    image[..., inside] = part[..., come_from[inside]] == label
     return image
 
 
@@ -240,7 +244,7 @@ TOOLS: tuple[Tool, ...] = (
         "Logic",
         "Makes another structure part of the chosen one.",
         Wants.NOTHING,
-        OtherKnobs,
+        OtherKnobs(),
         add,
     ),
     Tool(
@@ -248,7 +252,7 @@ TOOLS: tuple[Tool, ...] = (
         "Logic",
         "Removes what of the chosen structure lies within a margin of another one.",
         Wants.NOTHING,
-        NearKnobs,
+        NearKnobs(),
         subtract,
     ),
     Tool(
@@ -256,7 +260,7 @@ TOOLS: tuple[Tool, ...] = (
         "Logic",
         "Keeps only what of the chosen structure lies within a margin of another one.",
         Wants.NOTHING,
-        NearKnobs,
+        NearKnobs(),
         intersect,
     ),
     Tool(
@@ -264,7 +268,7 @@ TOOLS: tuple[Tool, ...] = (
         "Logic",
         "Gives the chosen structure's voxels to another structure.",
         Wants.NOTHING,
-        OtherKnobs,
+        OtherKnobs(),
         move,
     ),
     Tool(
@@ -272,7 +276,7 @@ TOOLS: tuple[Tool, ...] = (
         "Logic",
         "Exchanges the numbers of the chosen structure and another one.",
         Wants.NOTHING,
-        OtherKnobs,
+        OtherKnobs(),
         swap,
     ),
     Tool(
@@ -280,7 +284,7 @@ TOOLS: tuple[Tool, ...] = (
         "Logic",
         "Makes background the chosen structure and the structure background; others stay.",
         Wants.NOTHING,
-        InvertKnobs,
+        InvertKnobs(),
         invert,
     ),
     Tool(
@@ -288,7 +292,7 @@ TOOLS: tuple[Tool, ...] = (
         "Logic",
         "Puts the chosen structure's mirror image on the patient's other side.",
         Wants.NOTHING,
-        MirrorKnobs,
+        MirrorKnobs(),
         mirror,
     ),
 )

@@ -120,7 +120,7 @@ TOOLS: tuple[Tool, ...] = (
         "Margin",
         "Adds a margin in mm around the chosen structure.",
         Wants.NOTHING,
-        GrowKnobs,
+        GrowKnobs(),
         grow,
     ),
     Tool(
@@ -128,7 +128,7 @@ TOOLS: tuple[Tool, ...] = (
         "Margin",
         "Takes a margin in mm off the chosen structure.",
         Wants.NOTHING,
-        ShrinkKnobs,
+        ShrinkKnobs(),
         shrink,
     ),
     Tool(
@@ -136,7 +136,7 @@ TOOLS: tuple[Tool, ...] = (
         "Margin",
         "Leaves a shell of the chosen structure, so many mm thick, inside or outside of its edge.",
         Wants.NOTHING,
-        HollowKnobs,
+        HollowKnobs(),
         hollow,
     ),
 )

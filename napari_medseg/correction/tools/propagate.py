@@ -240,7 +240,7 @@ TOOLS: tuple[Tool, ...] = (
         "Between slices",
         "Copies the chosen structure to the next slice, as it is or following the image.",
         Wants.NOTHING,
-        CopyKnobs,
+        CopyKnobs(),
         copy_to_next,
     ),
     Tool(
@@ -248,7 +248,7 @@ TOOLS: tuple[Tool, ...] = (
         "Between slices",
         "Copies the chosen structure to the previous slice, as it is or following the image.",
         Wants.NOTHING,
-        CopyKnobs,
+        CopyKnobs(),
         copy_to_previous,
     ),
     Tool(
@@ -256,7 +256,7 @@ TOOLS: tuple[Tool, ...] = (
         "Between slices",
         "Carries the chosen structure on from slice to slice until its grey values do not fit.",
         Wants.NOTHING,
-        PropagateKnobs,
+        PropagateKnobs(),
         propagate,
     ),
 )

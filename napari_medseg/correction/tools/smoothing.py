@@ -30,7 +30,7 @@ from napari_medseg.correction.tools.place import (
 from napari_medseg.correction.tools.tool import Tool, Wants
 
 TRUNCATE = 3.0  # a Gaussian is cut at 3 sigma: 0.3 % of its mass is beyond
-PLANES_AT_ONCE = 48  # of the volume when all structures are smoothed; bounds the memory
+PLANES_AT_ONCE = 48  # bounds the memory where a structure is as large as the volume
 Floats = npt.NDArray[np.float32]
 Radius = Annotated[float, {"min": 0.1, "max": 50.0, "step": 0.5}]
 
@@ -67,8 +67,7 @@ def median(scene: Scene, aim: Aim, knobs: BallKnobs) -> Edit | None:
     if patch is None:
         return None
     around = ball(knobs.radius_mm, patch.spacing_mm, patch.flat)
-    wide = signal.fftconvolve(patch.mask.astype(np.float32), around.astype(np.float32), "same")
-    most = np.rint(wide) > np.count_nonzero(around) / 2
+    most = majority(patch.mask, around)
     how = (f"Median of {knobs.radius_mm:g} mm", knobs.reach, knobs.over_others)
     return new_shape(scene, aim, patch, most, how)
 
@@ -124,9 +123,11 @@ def joint(scene: Scene, aim: Aim, knobs: JointKnobs) -> Edit | None:
         new = jointly_smoothed(wide, knobs.sigma_mm, scene.spacing_mm, room)
         start = part[0].start - box[0].start
         labels[start : start + new.shape[0]] = new
-    number = len(np.unique(labels[labels != scene.labels[box]]))
-    changed = int(np.count_nonzero(labels != scene.labels[box]))
-    said = f"{counted(changed, 'voxel')} changed, to {counted(number, 'structure')} or background"
+    now = scene.labels[box]
+    changed = labels != now
+    touched = {*np.unique(labels[changed]), *np.unique(now[changed])} - {0}
+    voxels = counted(int(np.count_nonzero(changed)), "voxel")
+    said = f"{voxels} of {counted(len(touched), 'structure')} changed"
     return proposal(scene, box, labels, said)
 
 
@@ -167,6 +168,19 @@ def smoothed(
     return np.asarray(wide, np.float32)
 
 
+def majority(mask: Bools, around: Bools) -> Bools:
+    """Where more than half of the voxels around are in a mask; beyond its ends nothing is."""
+    half = around.shape[0] // 2
+    weights = around.astype(np.float32)
+    most = np.empty(mask.shape, bool)
+    for start in range(0, len(mask), PLANES_AT_ONCE):
+        low, stop = max(0, start - half), min(start + PLANES_AT_ONCE, len(mask))
+        seen = mask[low : stop + half].astype(np.float32)
+        votes = np.rint(signal.fftconvolve(seen, weights, "same"))
+        most[start:stop] = votes[start - low : stop - low] > np.count_nonzero(around) / 2
+    return most
+
+
 def ball(
     radius_mm: float, spacing_mm: tuple[float, float, float], flat: tuple[bool, bool, bool]
 ) -> Bools:
@@ -192,7 +206,7 @@ TOOLS: tuple[Tool, ...] = (
         "Smooth",
         "Takes off spikes and fills notches of the chosen structure by the majority in a ball.",
         Wants.NOTHING,
-        BallKnobs,
+        BallKnobs(),
         median,
     ),
     Tool(
@@ -200,7 +214,7 @@ TOOLS: tuple[Tool, ...] = (
         "Smooth",
         "Rounds the chosen structure's surface; thin parts get lost first.",
         Wants.NOTHING,
-        GaussianKnobs,
+        GaussianKnobs(),
         gaussian,
     ),
     Tool(
@@ -208,7 +222,7 @@ TOOLS: tuple[Tool, ...] = (
         "Smooth",
         "Closes gaps of the chosen structure that are narrower than a ball.",
         Wants.NOTHING,
-        BallKnobs,
+        BallKnobs(),
         closing,
     ),
     Tool(
@@ -216,7 +230,7 @@ TOOLS: tuple[Tool, ...] = (
         "Smooth",
         "Removes parts of the chosen structure that are narrower than a ball.",
         Wants.NOTHING,
-        BallKnobs,
+        BallKnobs(),
         opening,
     ),
     Tool(
@@ -224,7 +238,7 @@ TOOLS: tuple[Tool, ...] = (
         "Smooth",
         "Rounds all structures at once, without gaps or overlaps between them.",
         Wants.NOTHING,
-        JointKnobs,
+        JointKnobs(),
         joint,
     ),
 )

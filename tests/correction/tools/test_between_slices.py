@@ -52,7 +52,7 @@ def test_any_plane_can_be_filled_across(axis: int) -> None:
     viewed = fill_between(scene, Aim(1, axis), BetweenKnobs())
     after = applied(scene, viewed) == 1
     assert overlap(after, CONE & inside) > 0.96
-    named = fill_between(scene, Aim(1), BetweenKnobs(along=Along(axis)))
+    named = fill_between(scene, Aim(1), BetweenKnobs(along=list(Along)[axis + 1]))
     np.testing.assert_array_equal(applied(scene, named), after)
 
 
@@ -87,6 +87,22 @@ def test_voxels_of_others_are_taken_only_if_told(over: bool) -> None:
     after = applied(scene, fill_between(scene, Aim(1), BetweenKnobs(over_others=over)))
     assert (after[8, 40, 44] == 1) is np.bool_(over)
     assert after[9, 40, 44] == 1
+
+
+@pytest.mark.parametrize(("axis", "index"), [(1, 40), (2, 20), (2, 2)])
+def test_across_the_drawn_slices_the_viewed_one_is_filled_as_in_the_volume(
+    axis: int, index: int
+) -> None:
+    scene = scene_of(only(CONE, 6), SPACING)
+    whole = applied(scene, fill_between(scene, Aim(1), BetweenKnobs()))
+    edit = fill_between(scene, Aim(1, axis, index), BetweenKnobs(Reach.SLICE, Along.AXIAL))
+    after = scene.labels.copy()
+    if edit is not None:
+        after[edit.box] = edit.labels
+    np.testing.assert_array_equal(after.take(index, axis), whole.take(index, axis))
+    np.testing.assert_array_equal(
+        np.delete(after, index, axis), np.delete(scene.labels, index, axis)
+    )
 
 
 def test_in_the_slice_only_that_one_is_filled_and_as_in_the_volume() -> None:

@@ -89,6 +89,13 @@ def test_splitting_leaves_specks_with_their_structure() -> None:
     assert [set(after[place].ravel()) for place in (BIG, MIDDLE, SMALL)] == [{3}, {8}, {3}]
 
 
+def test_when_the_highest_numbers_are_used_up_gaps_are_filled() -> None:
+    labels = three()
+    labels[0, 0, :2] = 254, 255
+    after = applied(scene_of(labels), split(scene_of(labels), Aim(3), SplitKnobs()))
+    assert [set(after[place].ravel()) for place in (BIG, MIDDLE, SMALL)] == [{3}, {1}, {2}]
+
+
 def test_splitting_refuses_when_no_number_is_free() -> None:
     labels = three()
     labels[19, :7, :37].flat = np.arange(1, 256)
@@ -110,10 +117,18 @@ def test_a_click_removes_the_island_it_is_on_whatever_is_chosen() -> None:
     np.testing.assert_array_equal(after, np.where(three() == 7, 0, three()))
 
 
-@pytest.mark.parametrize("aim", [Aim(3), click((19, 39, 39)), click((11, 21, 21), index=5)])
+@pytest.mark.parametrize("aim", [Aim(3), click((19, 39, 39))])
 def test_a_click_beside_everything_is_refused(aim: Aim) -> None:
     with pytest.raises(InputError, match="click"):
         remove_clicked(scene_of(three()), aim, SLICE)
+
+
+def test_the_slice_of_a_clicked_island_is_the_one_that_was_clicked() -> None:
+    scene = scene_of(three())
+    after = applied(scene, remove_clicked(scene, click((11, 21, 21), index=5), SLICE))
+    expected = three()
+    expected[11, 20:25, 20:25] = 0
+    np.testing.assert_array_equal(after, expected)
 
 
 def test_voxels_that_share_a_corner_touch_only_if_told() -> None:

@@ -137,8 +137,23 @@ def test_a_slice_is_mirrored_within_itself() -> None:
     changed = applied(scene, edit) != pair()
     assert changed[:, 6].any()
     assert not np.delete(changed, 6, 1).any()
-    with pytest.raises(InputError, match="no other side"):
-        logic.mirror(scene, Aim(1, 2, 6), MirrorKnobs(Reach.SLICE))
+
+
+@pytest.mark.parametrize("about", [About.IMAGE, About.STRUCTURE])
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_sagittal_slice_gets_what_comes_from_the_other_side(about: About, keep: bool) -> None:
+    labels = np.where(pair() == 1, pair(), 0)
+    labels[2:4, 4:8, 4:8] = 0
+    scene = scene_of(labels)
+    whole = applied(scene, logic.mirror(scene, Aim(1), MirrorKnobs(about=about, keep=keep)))
+    for index in (4, 10, 20):
+        knobs = MirrorKnobs(Reach.SLICE, about, keep=keep)
+        edit = logic.mirror(scene, Aim(1, 2, index), knobs)
+        after = labels.copy()
+        if edit is not None:
+            after[edit.box] = edit.labels
+        np.testing.assert_array_equal(after[..., index], whole[..., index])
+        np.testing.assert_array_equal(np.delete(after, index, 2), np.delete(labels, index, 2))
 
 
 @pytest.mark.parametrize("tool", ["subtract", "intersect", "invert", "mirror"])

@@ -38,7 +38,11 @@ def test_noise_is_taken_off_a_ball(tool: Callable[..., Edit | None], knobs: Any)
     assert overlap(rough(), BALL) < 0.75 < 0.94 < overlap(after, BALL)
 
 
-def test_median_is_the_majority_in_a_ball_of_millimetres() -> None:
+@pytest.mark.parametrize("planes", [7, 48])
+def test_median_is_the_majority_in_a_ball_of_millimetres(
+    planes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smoothing, "PLANES_AT_ONCE", planes)
     scene, around = scene_of(rough()), ball_voxels(4.0).astype(int)
     after = applied(scene, smoothing.median(scene, Aim(1), BallKnobs(radius_mm=4.0))) == 1
     votes = ndimage.convolve(rough().astype(int), around, mode="nearest")
