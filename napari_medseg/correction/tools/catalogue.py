@@ -8,8 +8,15 @@ from importlib import import_module
 from napari_medseg.correction.tools.tool import Tool
 
 MODULES = (  # read only when somebody asks: scipy and scikit-image take their time
+    "assisted",
+    "probable",
+    "regions",
+    "seeding",
+    "tracing",
+    "contours",
     "islands",
     "holes",
+    "splitting",
     "smoothing",
     "margins",
     "logic",

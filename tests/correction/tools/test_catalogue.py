@@ -5,17 +5,25 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from shapes import BALL_SCENE
 
 from napari_medseg.correction.edit import Aim, Reach
+from napari_medseg.correction.tools import catalogue as catalogue_module
 from napari_medseg.correction.tools.catalogue import catalogue
 from napari_medseg.correction.tools.tool import Tool, Wants
 from napari_medseg.errors import InputError
 
 EVERY = pytest.mark.parametrize("tool", catalogue(), ids=lambda tool: tool.name)
+
+
+def test_no_module_with_tools_is_forgotten() -> None:
+    folder = Path(catalogue_module.__file__).parent
+    with_tools = {path.stem for path in folder.glob("*.py") if "\nTOOLS:" in path.read_text()}
+    assert with_tools == set(catalogue_module.MODULES)
 
 
 def test_names_are_unique() -> None:
