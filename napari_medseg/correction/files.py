@@ -65,8 +65,9 @@ class CaseFiles:
 
     def sweep(self) -> None:
         """Delete half-written files of a process that was killed; call it while the log is ours."""
-        for path in self.folder.glob(f".{self.key}.*"):
-            self.disk.remove(path)
+        for kind in ("*.state", "scan.gz"):
+            for path in self.folder.glob(f".{self.key}.{kind}.*"):
+                self.disk.remove(path)
 
     def set_aside(self, below: int) -> None:
         """Rename the log, and the states below a step, so that a new record begins."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.correction.journal import Journal
+from napari_medseg.correction.disk import DISK, Disk
 from napari_medseg.correction.state import Marked, State
 from napari_medseg.correction.store import Recovered, Store
 from napari_medseg.correction.tracker import Tracker
@@ -19,8 +19,8 @@ KEY = "0123456789abcdef0123456789abcdef"
 class Session:
     """Paints into a case of a store and remembers the labels after each stroke."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = Store(folder / "cases")
+    def __init__(self, folder: Path, disk: Disk = DISK) -> None:
+        self.store = Store(folder / "cases", disk)
         self.files = self.store.files(KEY)
         self.reports: list[str] = []
         self.random = np.random.default_rng(0)
@@ -31,7 +31,7 @@ class Session:
         """Open the case as the store knows it."""
         recovered = self.store.recover(KEY, self.blank())
         self.tracker: Tracker = (recovered.state or self.blank()).tracker()
-        self.journal = Journal(self.files, recovered.seq, self.state, self.reports.append)
+        self.journal = self.store.journal(KEY, recovered, self.state, self.reports.append)
         return recovered
 
     def blank(self) -> State:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from painting import KEY, SHAPE, Session, same
 
+from napari_medseg.correction import log
 from napari_medseg.correction.files import keep_scan, read_scan
 from napari_medseg.correction.log import Entry, Log
 from napari_medseg.correction.state import DamagedError
@@ -115,6 +116,23 @@ def test_a_truncated_log_gives_all_before_the_cut_and_one_warning(
     content = session.files.log.read_bytes()
     session.files.log.write_bytes(content[: int(len(content) * share)])
     _check_prefix(session)
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_changed_step_is_noticed_by_its_checksum_and_by_nothing_else(
+    session: Session, monkeypatch: pytest.MonkeyPatch, checked: bool
+) -> None:
+    if not checked:
+        monkeypatch.setattr(log, "_crc", lambda *row: 0)
+    session.paint(1)
+    assert session.journal.flush(20)
+    session.mark(0, 2)
+    session.close()
+    content = session.files.log.read_bytes()
+    session.files.log.write_bytes(content.replace(b'"index": 2', b'"index": 3'))
+    found = session.open()
+    assert bool(found.warning) == checked
+    assert session.tracker.marks[0] == (frozenset() if checked else {3})
 
 
 @pytest.mark.parametrize("seed", range(12))
