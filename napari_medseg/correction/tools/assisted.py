@@ -32,7 +32,7 @@ from napari_medseg.errors import InputError
 
 RIM = 1.5  # radii around the stroke that are looked at: what surrounds it is background
 TRUST = 0.05  # of looks, against conductance 1: they are heard within 1 / sqrt(TRUST) = 4 voxels
-MOST = 400_000  # voxels solved for in one go; more are thinned out: a second on one core
+MOST = 200_000  # voxels solved for in one go; more are thinned out: half a second on one core
 Seeds = npt.NDArray[np.int8]
 
 

@@ -176,10 +176,16 @@ def depth_mm(where: Bools, spacing_mm: Sequence[float]) -> Floats:
 
     The scan's border is no edge: what lies beyond is not known. Full of true, it is inf.
     """
+    # across a slice there is nothing to go: in 2-D it takes a twentieth of the time
+    wide = [axis for axis in range(3) if where.shape[axis] > 1]
+    if not wide:
+        return np.where(where, np.float32(np.inf), np.float32(0))
+    seen = np.ascontiguousarray(where.reshape([where.shape[axis] for axis in wide]))
+    sides = tuple(spacing_mm[axis] for axis in wide)
     found: Floats = edt.edt(
-        np.ascontiguousarray(where), anisotropy=tuple(spacing_mm), black_border=False, parallel=1
+        seen, anisotropy=sides if len(wide) > 1 else sides[0], black_border=False, parallel=1
     )
-    return found
+    return found.reshape(where.shape)
 
 
 def piece_at(where: Bools, voxel: Voxel) -> Bools:

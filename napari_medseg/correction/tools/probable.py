@@ -31,6 +31,7 @@ from napari_medseg.correction.tools.tool import Tool, Wants
 SILENT = 0.03  # a model that gives so little at the click has nothing to say there
 STEPS = 18  # bounds that are tried
 Bounds = npt.NDArray[np.floating[Any]]
+LEAKED = 1.0  # counts like a region that grows by this, as a logarithm
 LEAST = 4  # voxels: a smaller region is noise, not a step
 
 
@@ -60,18 +61,18 @@ def click_to_fix(scene: Scene, aim: Aim, knobs: FixKnobs) -> Edit | None:
     false = bool(part.labels[inner] == label)
     may = (part.labels == label) == false
     may &= within_mm(part, inner, knobs.farthest_mm)
-    region = suggested(part, inner, may, label, knobs.use_model)
+    region = suggested(part, inner, may, label, knobs)
     return setting(part, region, 0, "takes") if false else setting(part, region, label)
 
 
-def suggested(part: Part, inner: Voxel, may: Bools, label: int, use_model: bool = True) -> Bools:
+def suggested(part: Part, inner: Voxel, may: Bools, label: int, knobs: FixKnobs) -> Bools:
     """The region around a click that looks like one thing, within `may`."""
-    given = part.chances(label) if use_model else None
+    given = part.chances(label) if knobs.use_model else None
     if given is not None:
         score = 1 - given if part.labels[inner] == label else given
         if float(score[inner]) > SILENT:
             return _by_chances(score, inner, may)
-    return _by_greys(part, inner, may)
+    return _by_greys(part, inner, may, knobs.farthest_mm)
 
 
 def _by_chances(score: Floats, inner: Voxel, may: Bools) -> Bools:
@@ -86,7 +87,7 @@ def _by_chances(score: Floats, inner: Voxel, may: Bools) -> Bools:
     return _spread(without_pinholes(found), crop, may)
 
 
-def _by_greys(part: Part, inner: Voxel, may: Bools) -> Bools:
+def _by_greys(part: Part, inner: Voxel, may: Bools, farthest_mm: float) -> Bools:
     """Where grey values are like those at the click, and no edge lies between."""
     calm = gaussian_filter(part.image, [0.6 if one else 0 for one in sigmas_of(1.0, part)])
     middle = float(np.median(calm[_around(inner, 1, may.shape)]))
@@ -96,18 +97,49 @@ def _by_greys(part: Part, inner: Voxel, may: Bools) -> Bools:
     unlike[inner] = 0
     bounds = -noise * np.geomspace(1.0, 16.0, STEPS)
     crop, at = _crop(may & (-unlike >= bounds[-1]), inner)
-    found = _stablest(-unlike[crop], bounds, at, may[crop], _far(bounds, noise))
-    # an edge voxel is unlike because of its slope alone: one ring goes back in
-    ring = binary_dilation(found) & may[crop] & ~found
-    ring &= np.abs(calm[crop] - middle) <= 3 * noise
-    return _spread(without_pinholes(found | ring), crop, may)
+    crop, at = _wider(crop, at, may.shape)
+    leaks = _rim(part, inner, farthest_mm)[crop]
+    found = _stablest(-unlike[crop], bounds, at, may[crop], _far(bounds, noise), leaks)
+    grown = _to_the_edge(calm[crop], found, may[crop], middle, noise)
+    return _spread(without_pinholes(grown), crop, may)
 
 
-def _stablest(score: Floats, bounds: Bounds, inner: Voxel, may: Bools, unlikely: Bounds) -> Bools:
+def _to_the_edge(calm: Floats, found: Bools, may: Bools, middle: float, noise: float) -> Bools:
+    """A region grown over the slope at its rim, to half-way between its grey and that around it.
+
+    An edge voxel is unlike because of its slope alone, and two scanners' blur is two voxels wide.
+    """
+    ball = _cross(found.shape)
+    near = binary_dilation(found, ball, iterations=2)
+    around = binary_dilation(near, ball, iterations=2) & ~near
+    half = 0.5 * abs(float(np.median(calm[around])) - middle) if around.any() else 0.0
+    like = np.abs(calm - middle) <= max(half, 3 * noise)
+    return np.asarray(found | (near & may & like))
+
+
+def _cross(shape: tuple[int, ...]) -> Bools:
+    """Neighbours across faces, none across a slice."""
+    cross = np.zeros((3, 3, 3), bool)
+    for axis, size in enumerate(shape):
+        if size > 1:
+            cross[tuple(slice(None) if one == axis else 1 for one in range(3))] = True
+    cross[1, 1, 1] = True
+    return cross
+
+
+def _stablest(
+    score: Floats,
+    bounds: Bounds,
+    inner: Voxel,
+    may: Bools,
+    unlikely: Bounds,
+    leaks: Bools | None = None,
+) -> Bools:
     """The region above a falling bound, just before its size changes most.
 
     Sizes are compared as ratios, over two steps of the bound: the region of one object hardly
-    grows until the bound lets it leak. `unlikely` is added to the change at each bound.
+    grows until the bound lets it leak. `unlikely` is added to the change at each bound;
+    a region that reaches `leaks` is nearly out of the question.
     """
     regions = [_region(score, may, bound, inner) for bound in bounds]
     sizes = np.array([np.count_nonzero(one) for one in regions], np.float64)
@@ -117,9 +149,21 @@ def _stablest(score: Floats, bounds: Bounds, inner: Voxel, may: Bools, unlikely:
     growth[1:-1] = np.log(np.maximum(sizes[2:], 1) / np.maximum(sizes[:-2], 1))
     growth[sizes < LEAST] = np.inf
     growth += unlikely
+    if leaks is not None:
+        growth += [LEAKED * bool((one & leaks).any()) for one in regions]
     if not np.isfinite(growth).any():
         return regions[int(np.argmax(sizes >= LEAST))]
     return regions[int(np.argmin(growth))]
+
+
+def _rim(part: Part, inner: Voxel, farthest_mm: float) -> Bools:
+    """Where a region has run out of bounds: the scan's border, and as far as it may go."""
+    rim = ~within_mm(part, inner, farthest_mm - max(part.spacing_mm))
+    for axis, (span, size) in enumerate(zip(part.box, part.scene.shape, strict=True)):
+        if rim.shape[axis] > 1:
+            ends = [0] * (span.start == 0) + [-1] * (span.stop == size)
+            rim[tuple(ends if one == axis else slice(None) for one in range(3))] = True
+    return rim
 
 
 def _far(bounds: Bounds, noise: float) -> Bounds:
@@ -140,6 +184,18 @@ def _crop(where: Bools, inner: Voxel) -> tuple[tuple[slice, slice, slice], Voxel
     box = cc3d.statistics(pieces)["bounding_boxes"][int(pieces[inner])]
     z, y, x = (slice(int(one.start), int(one.stop)) for one in box)
     return (z, y, x), (inner[0] - z.start, inner[1] - y.start, inner[2] - x.start)
+
+
+def _wider(
+    crop: tuple[slice, slice, slice], at: Voxel, shape: tuple[int, ...], more: int = 4
+) -> tuple[tuple[slice, slice, slice], Voxel]:
+    """A box with room around it, and the click in it."""
+    z, y, x = (
+        slice(max(0, one.start - more), min(size, one.stop + more))
+        for one, size in zip(crop, shape, strict=True)
+    )
+    old = [v + one.start for v, one in zip(at, crop, strict=True)]
+    return (z, y, x), (old[0] - z.start, old[1] - y.start, old[2] - x.start)
 
 
 def _spread(found: Bools, crop: tuple[slice, slice, slice], may: Bools) -> Bools:
