@@ -119,10 +119,7 @@ def depth_mm(mask: Bools, spacing_mm: tuple[float, ...]) -> Floats:
 
     The mask needs at least one voxel of either kind.
     """
-    inside, outside = (
-        distance_mm(side, spacing_mm)  # type: ignore[arg-type]
-        for side in (mask, ~mask)
-    )
+    inside, outside = (distance_mm(side, spacing_mm) for side in (mask, ~mask))
     return inside - outside
 
 
