@@ -125,8 +125,6 @@ def doubts(
 
 def _boxes(labels: Labels) -> dict[int, Box]:
     """The smallest box of each structure, by its number."""
-    if labels.max() > np.iinfo(np.int32).max // 2:
-        raise ValueError("numbers of structures must fit 31 bits")
     found = enumerate(find_objects(labels), start=1)
     return {label: box for label, box in found if box is not None}
 

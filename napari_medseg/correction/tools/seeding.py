@@ -51,7 +51,7 @@ class SeedKnobs:
     """
 
     how: Grow = Grow.WATERSHED
-    margin_mm: Annotated[float, {"min": 0.0, "max": 200.0}] = 15.0
+    margin_mm: Annotated[float, {"min": 0.0, "max": 200.0}] = 40.0
     keep_labels: bool = False
     smooth_mm: Annotated[float, {"min": 0.0, "max": 10.0}] = 1.0
     reach: Reach = Reach.SLICE
