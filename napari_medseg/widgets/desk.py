@@ -129,6 +129,7 @@ class Desk(QObject):
         bench.correction_committed.connect(self._on_corrected)
         bench.marks_changed.connect(self._on_marks)
         bench.names_changed.connect(self._on_names)
+        bench.writable_changed.connect(self._on_writable)
         bench.warned.connect(warn)
 
     # -- the case -----------------------------------------------------------------------------
@@ -148,7 +149,9 @@ class Desk(QObject):
         """Make the scan of an Image layer the case, with a Labels layer to paint on."""
         image, frame = series.to_open(self.viewer, image, self._wanted())
         if self.case is not None and self.image is image and self._frame == frame:
-            return self.case
+            if self.case.writable or self.labels is None:
+                return self.case
+            self.viewer.layers.remove(self.labels)  # the other window knows better
         volume = series.opened(image, frame)
         if series.of_one_file(self.image, image) and self.labels and not self.labels.data.any():
             self.viewer.layers.remove(self.labels)  # an empty mask of another frame is of no use
@@ -167,6 +170,7 @@ class Desk(QObject):
             image = next(one for one in layers.show(self.viewer, case.scan) if one.visible)
         data, look, _ = layers.case_layer(case)
         self.image, self.labels = image, self.viewer.add_labels(data, **look)
+        self.labels.editable = case.writable
         self.hidden = frozenset()
         self.tally = Tally(case)
         self._watch(self.labels, case)
@@ -418,6 +422,10 @@ class Desk(QObject):
     def _on_names(self) -> None:
         self._show_colors()
         self.names_changed.emit()
+
+    def _on_writable(self, may: bool) -> None:
+        if self.labels is not None:
+            self.labels.editable = may
 
     def _on_slice(self, event: Any = None) -> None:
         own = self._own_slice() if self.prediction.running else None
