@@ -22,10 +22,11 @@ from dataclasses import dataclass
 
 from napari_medseg.correction.files import STATE_NUMBERS, CaseFiles
 from napari_medseg.correction.log import Entry, Log, is_locked
-from napari_medseg.correction.record import NO_DEED, Deed
+from napari_medseg.correction.record import NO_DEED, Correction, Deed
 from napari_medseg.correction.state import State, Step, encode, save
 
-QUEUE_LENGTH = 64
+QUEUE_LENGTH = 1024
+QUEUE_BYTES = 256 << 20
 STATE_EVERY = 200  # steps
 RETRY_S = 1.0
 STEPS_TO_TAKE_BACK = 5000  # after a crash; so that a session of weeks does not fill the disk
@@ -104,7 +105,7 @@ class Journal:
         """Put a step in the queue, or None for the case as a whole; returns its ticket at once."""
         with self._changed:
             instead = 0
-            if len(self._waiting) >= QUEUE_LENGTH:  # the whole holds them all
+            if self._is_full():  # the whole holds them all
                 instead = 1 + sum(task.instead or task.step is not None for task in self._waiting)
                 self._waiting.clear()
                 step = None
@@ -113,6 +114,10 @@ class Journal:
                 self._put(None)
             self._changed.notify_all()
             return self._tickets
+
+    def _is_full(self) -> bool:
+        waiting = sum(_size(task.step) for task in self._waiting)
+        return len(self._waiting) >= QUEUE_LENGTH or waiting > QUEUE_BYTES
 
     def _put(self, step: Step | None, deed: Deed = NO_DEED, instead: int = 0) -> None:
         self._since_state = 0 if step is None else self._since_state + 1
@@ -242,6 +247,11 @@ class Journal:
         if self._log is not None:
             self._log.close()
         self._log = None
+
+
+def _size(step: Step | None) -> int:
+    """Bytes that a step takes in memory, about."""
+    return 5 * step.new.nbytes if isinstance(step, Correction) else 0
 
 
 def _sentence(error: Exception) -> str:

@@ -15,6 +15,7 @@ from painting import KEY, Session, same
 from napari_medseg.correction import journal as journal_module
 from napari_medseg.correction.log import Entry, Log
 from napari_medseg.correction.record import Correction
+from napari_medseg.correction.state import CLOSED, Sign
 
 
 @pytest.fixture(autouse=True)
@@ -72,13 +73,17 @@ def test_older_steps_are_dropped_once_two_whole_states_hold_them(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal_module, "STATE_EVERY", 5)
-    for _ in range(23):
+    session.paint(12)
+    session.journal.append(Sign(CLOSED))  # what was before is not taken back after a crash
+    session.close()
+    session.open()
+    for _ in range(11):
         session.paint()
         session.journal.flush(20)
     session.close()
     assert len(session.files.states()) == 2
     log = Log(session.files.log)
-    assert len(list(log.read(after=0))) <= 12
+    assert len(list(log.read(after=0))) <= 16
     log.close()
     assert same(session.open().state, session.history[-1])
 
@@ -101,11 +106,24 @@ def test_a_full_disk_is_told_once_and_tried_again_until_it_works(
 def test_a_queue_that_fills_on_a_full_disk_loses_nothing(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(journal_module, "QUEUE_LENGTH", 64)
     space = _fail(monkeypatch, 10**9, OSError(errno.ENOSPC, "No space left"))
     session.paint(3 * journal_module.QUEUE_LENGTH)
     assert len(session.journal._waiting) <= journal_module.QUEUE_LENGTH
     space.set()
     assert session.journal.flush(20)
+    session.close()
+    assert same(session.open().state, session.history[-1])
+
+
+def test_the_queue_takes_only_so_much_memory(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "QUEUE_BYTES", 1000)
+    space = _fail(monkeypatch, 10**9, OSError(errno.ENOSPC, "No space left"))
+    session.paint(300)
+    assert len(session.journal._waiting) < 20
+    space.set()
     session.close()
     assert same(session.open().state, session.history[-1])
 
