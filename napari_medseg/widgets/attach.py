@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication, QDockWidget, QMainWindow, QTabWidget, Q
 
 from napari_medseg.widgets.desk import Desk
 from napari_medseg.widgets.notices import hushed
+from napari_medseg.widgets.views import Views
 from napari_medseg.workbench import Workbench
 
 PLUGIN = "napari-medseg"
@@ -60,6 +61,7 @@ def watch_window(dock: QWidget, desk: Desk) -> None:
     window = dock.window()
     if isinstance(window, QMainWindow) and window.findChild(WindowWatch) is None:
         WindowWatch(window, desk)
+        desk.views = Views(desk, window)
         right = Qt.DockWidgetArea.RightDockWidgetArea
         window.setTabPosition(right, QTabWidget.TabPosition.North)  # where the eye begins
 

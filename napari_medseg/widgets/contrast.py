@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,23 @@ def window_of(volume: Volume) -> tuple[float, float]:
     if volume.window is not None and volume.window[0] < volume.window[1]:
         return float(volume.window[0]), float(volume.window[1])
     values = _sample(volume.array)
-    if volume.modality == "CT" or volume.unit == "HU" or _is_like_ct(volume, values):
-        return _ct_window(values)
-    return _robust(values)
+    return _ct_window(values) if is_ct(volume) else _robust(values)
+
+
+def is_ct(volume: Volume) -> bool:
+    """Whether values are Hounsfield units, also where the file does not say so."""
+    return (
+        volume.modality == "CT" or volume.unit == "HU" or _is_like_ct(volume, _sample(volume.array))
+    )
+
+
+def percentiles(volume: Volume, pairs: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+    """(low, high) at each pair of percentiles of what is not padding."""
+    values = _without_padding(_sample(volume.array))
+    if values.size == 0:
+        return []
+    found = np.percentile(values, np.ravel(pairs)).reshape(-1, 2)
+    return [(float(low), float(high)) for low, high in found]
 
 
 def full_range(array: npt.NDArray[Any]) -> tuple[float, float]:
@@ -45,7 +60,7 @@ def _sample(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 def _is_like_ct(volume: Volume, values: npt.NDArray[np.float64]) -> bool:
     """Files that do not say so: whole numbers with air below and bone above water."""
-    if volume.modality or volume.array.dtype.kind != "i" or values.size == 0:
+    if volume.modality or volume.unit or volume.array.dtype.kind != "i" or values.size == 0:
         return False
     low, high = np.percentile(values, (1, 99.9))
     return bool(low <= AIR_HU and BONE_HU <= high <= 4096 and values.min() >= -4096)

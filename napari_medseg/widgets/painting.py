@@ -39,22 +39,35 @@ class Painting(QObject):
         super().__init__(parent)
         self._case, self._bench = case, bench
         self._covering: deque[Covering] = deque(maxlen=UNDO_STEPS)
-        self._strokes = Strokes(layer, self)
-        self._strokes.pressed.connect(self._on_pressed)
-        self._strokes.released.connect(self._on_released)
-        self._strokes.edited.connect(self._on_edited)
-        self._strokes.painted.connect(self.painted)
+        self._strokes: dict[Labels, Strokes] = {}
+        self.watch(layer)
         bench.look_replaced.connect(self._on_replaced)
 
     @property
     def down(self) -> bool:
-        """Whether a button is held on the image."""
-        return self._strokes.down
+        """Whether a button is held on the image, in any view."""
+        return any(one.down for one in self._strokes.values())
+
+    def watch(self, layer: Labels) -> None:
+        """Note also what is painted on this layer, which shows the same array in another view."""
+        strokes = self._strokes[layer] = Strokes(layer, self)
+        strokes.pressed.connect(self._on_pressed)
+        strokes.released.connect(self._on_released)
+        strokes.edited.connect(self._on_edited)
+        strokes.painted.connect(self.painted)
+
+    def watch_no_more(self, layer: Labels) -> None:
+        """The view is gone; strokes that are not told yet are told."""
+        strokes = self._strokes.pop(layer, None)
+        if strokes is not None:
+            strokes.close()
+            strokes.deleteLater()
 
     def close(self) -> None:
         """Stop watching; strokes that are not told yet are told."""
         self._bench.look_replaced.disconnect(self._on_replaced)
-        self._strokes.close()
+        for layer in list(self._strokes):
+            self.watch_no_more(layer)
 
     def _on_pressed(self, value: int) -> None:
         self._case.previews.step_aside(self._case.tracker, value)
