@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +121,24 @@ class Naming:
     n_bytes: int = 0
 
 
-Done: TypeAlias = Stroke | Confirming | Naming
+class Strokelike(Protocol):
+    """What changed voxels, however it is kept."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def when(self) -> float: ...
+    @property
+    def voxels(self) -> int: ...
+    @property
+    def box(self) -> Box: ...
+    @property
+    def n_bytes(self) -> int: ...
+    def redo(self, labels: Labels) -> None: ...
+    def undo(self, labels: Labels, baseline: Labels) -> None: ...
+
+
+Done: TypeAlias = Strokelike | Confirming | Naming
 
 
 class History:

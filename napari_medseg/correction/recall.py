@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from napari_medseg.correction.history import Confirming, Done, History, Naming, Stroke
+from napari_medseg.correction.history import Confirming, Done, History, Naming
 from napari_medseg.correction.log import Entry
-from napari_medseg.correction.record import REDO, UNDO, Deed
-from napari_medseg.correction.state import DAMAGE, deed_of, label_of, painted
+from napari_medseg.correction.record import REDO, UNDO, Box, Deed, Labels
+from napari_medseg.correction.state import DAMAGE, Header, box_of, deed_of, label_of, painted
 
 
 def recalled(entries: Iterable[Entry]) -> History:
@@ -53,10 +54,37 @@ def _done(entry: Entry, deed: Deed) -> Done | None:
     if entry.kind == "named":
         before, after = label_of(header["before"]), label_of(header["after"])
         return Naming(deed.name, deed.when, before, after)
-    paint = painted(header, entry.payload)
-    if len(paint.old) != len(paint.new):
+    if "voxels" not in header:  # of an earlier version, which did not keep what was there before
         return None
-    given = np.packbits(paint.old == paint.baseline)
-    return Stroke.packed(
-        deed, paint.box, paint.bits, given, np.asarray(paint.old), np.asarray(paint.new)
-    )
+    return Recorded(deed.name, deed.when, int(header["voxels"]), header, entry.payload)
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A stroke of the log, unpacked when it is taken back: opening a case does not wait for it."""
+
+    name: str
+    when: float
+    voxels: int
+    header: Header
+    payload: bytes = field(repr=False)
+
+    @property
+    def n_bytes(self) -> int:
+        return len(self.payload)
+
+    @property
+    def box(self) -> Box:
+        return box_of(self.header["box"])
+
+    def redo(self, labels: Labels) -> None:
+        """Write what was after the step into a mask."""
+        paint = painted(self.header, self.payload)
+        labels[paint.box][paint.changed] = paint.new
+
+    def undo(self, labels: Labels, baseline: Labels) -> None:
+        """Write what was before the step into a mask, as `Stroke.undo`."""
+        paint = painted(self.header, self.payload)
+        now = baseline[paint.box][paint.changed]
+        before = np.where(paint.old == paint.baseline, now, paint.old)
+        labels[paint.box][paint.changed] = before

@@ -130,7 +130,8 @@ def _encoded(step: Step) -> tuple[str, Header, bytes]:
     changed = step.changed
     box = [[part.start, part.stop] for part in step.box]
     payload = _pack(np.packbits(changed), step.new[changed], step.baseline[changed])
-    return "painted", {"box": box, "type": _type(step.new)}, payload + _pack(step.old[changed])
+    header = {"box": box, "type": _type(step.new), "voxels": int(np.count_nonzero(changed))}
+    return "painted", header, payload + _pack(step.old[changed])
 
 
 def apply(state: State, kind: str, header: Header, payload: bytes) -> State:
@@ -196,7 +197,7 @@ class Painted:
 
 def painted(header: Header, payload: bytes) -> Painted:
     """What the record of a correction says."""
-    box = _box(header["box"])
+    box = box_of(header["box"])
     first = isal_zlib.decompressobj()
     raw = first.decompress(payload)
     size = (int(np.prod([part.stop - part.start for part in box])) + 7) // 8
@@ -268,7 +269,8 @@ def _type(array: npt.NDArray[Any]) -> str:
     return array.dtype.newbyteorder("<").str
 
 
-def _box(ends: list[list[int]]) -> Box:
+def box_of(ends: list[list[int]]) -> Box:
+    """Slices of their starts and stops."""
     z, y, x = (slice(int(start), int(stop)) for start, stop in ends)
     return z, y, x
 

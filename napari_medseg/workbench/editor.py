@@ -11,7 +11,7 @@ import numpy.typing as npt
 from psygnal import Signal
 
 from napari_medseg.correction.edit import Edit, Rules, Scene, ruled
-from napari_medseg.correction.history import Confirming, Done, History, Naming, Stroke
+from napari_medseg.correction.history import Confirming, Done, History, Naming, Strokelike
 from napari_medseg.correction.record import REDO, UNDO, Box, Correction, Deed
 from napari_medseg.errors import MedsegError
 from napari_medseg.volume import Label
@@ -128,7 +128,7 @@ class Editor:
             raise
         self.history_changed.emit()
 
-    def _paint(self, step: Stroke, back: bool, deed: Deed) -> None:
+    def _paint(self, step: Strokelike, back: bool, deed: Deed) -> None:
         case = self._case
         if back:
             step.undo(case.labels, case.tracker.baseline)
