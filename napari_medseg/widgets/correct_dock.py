@@ -6,30 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from napari import Viewer
-from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import (
-    QButtonGroup,
-    QDoubleSpinBox,
-    QInputDialog,
-    QPushButton,
-    QSlider,
-    QWidget,
-)
+from qtpy.QtWidgets import QInputDialog, QWidget
 
 from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
-from napari_medseg.widgets.brush import LARGEST_MM, brush_mm, pixels_of, smallest_mm
+from napari_medseg.widgets.brush_panel import BrushPanel
 from napari_medseg.widgets.label_list import LabelList
 from napari_medseg.widgets.saving import save_mask, show_saving
 from napari_medseg.widgets.tally import words
 
-TOOLS = {  # napari's mode: what it is called, what it does and its key
-    "paint": ("Paint", "Paint the chosen structure (2 or P)"),
-    "erase": ("Erase", "Back to background (1 or E)"),
-    "fill": ("Fill", "Fill a closed area with the chosen structure (4 or F)"),
-    "pan_zoom": ("Pan", "Move and zoom the view (6 or Z; hold Space with any tool)"),
-}
 AXES = {0: "axial", 1: "coronal", 2: "sagittal"}
 MARK_KEY = "C"
 
@@ -45,7 +31,9 @@ class CorrectDock(style.Column):
         self.body = QWidget()
         inner = style.column(self.body)
         inner.addLayout(self._labels())
-        inner.addLayout(self._tools())
+        self.panel = BrushPanel(self.desk)
+        inner.addWidget(style.heading("Tool"))
+        inner.addWidget(self.panel)
         inner.addLayout(self._marks())
         inner.addLayout(self._saved())
         self.add(self.closed, self.start, self.body)
@@ -63,40 +51,6 @@ class CorrectDock(style.Column):
         self.new = style.button("+ Add", "A new structure to paint")
         title = style.row(style.heading("Structures"), self.new, stretch=(1,))
         return style.stack(title, self.list)
-
-    def _tools(self) -> Any:
-        self.tools = QButtonGroup(self)
-        self.buttons: dict[str, QPushButton] = {}
-        for mode, (name, tip) in TOOLS.items():
-            self.buttons[mode] = one = style.button(name, tip)
-            one.setCheckable(True)
-            self.tools.addButton(one)
-            one.clicked.connect(lambda _=False, mode=mode: self._set_mode(mode))
-        self.brush = QDoubleSpinBox()
-        self.brush.setDecimals(1)
-        self.brush.setSuffix(" mm")
-        self.brush.setKeyboardTracking(False)
-        self.brush.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        self.brush.setFixedWidth(72)
-        self.brush.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.brush.setToolTip("Brush diameter ([ and ] change it, so does Alt + drag)")
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(0, 100)
-        self.flat = style.button("This slice", "The brush is a disc in the slice you see")
-        self.ball = style.button("3-D", "The brush is a ball: neighbouring slices are painted too")
-        self.shape = QButtonGroup(self)
-        for one in (self.flat, self.ball):
-            one.setCheckable(True)
-            self.shape.addButton(one)
-        self.undo = style.button("Undo", "Take back the last stroke (Ctrl+Z)")
-        self.redo = style.button("Redo", "Do it again (Ctrl+Shift+Z)")
-        return style.stack(
-            style.heading("Tool"),
-            style.row(*self.buttons.values(), stretch=(1, 1, 1, 1)),
-            style.row(style.hint("Brush"), self.slider, self.brush, stretch=(2, 5, 0)),
-            style.row(self.flat, self.ball, stretch=(1, 1)),
-            style.row(self.undo, self.redo, stretch=(1, 1)),
-        )
 
     def _marks(self) -> Any:
         self.mark = style.button("This slice is right", "You vouch for all of this slice (C)")
@@ -116,12 +70,6 @@ class CorrectDock(style.Column):
         self.list.hidden_changed.connect(desk.hide)
         self.list.renamed.connect(lambda value, name: self.desk.try_to(desk.rename, value, name))
         self.new.clicked.connect(self._add_label)
-        self.brush.valueChanged.connect(self._set_brush)
-        self.slider.valueChanged.connect(self._slide)
-        self.flat.clicked.connect(lambda: self._set_dimensions(2))
-        self.ball.clicked.connect(lambda: self._set_dimensions(3))
-        self.undo.clicked.connect(lambda: self._on_layer("undo"))
-        self.redo.clicked.connect(lambda: self._on_layer("redo"))
         self.mark.clicked.connect(self.toggle_mark)
         self.save.clicked.connect(lambda: save_mask(self, desk))
         self.next.clicked.connect(self._go_on)
@@ -157,27 +105,6 @@ class CorrectDock(style.Column):
         if yes:
             self.desk.try_to(self.desk.add_label, name)
 
-    def _set_mode(self, mode: str) -> None:
-        if self.desk.labels is not None:
-            self.desk.select_labels()
-            self.desk.labels.mode = mode
-
-    def _set_brush(self, size_mm: float) -> None:
-        if self.desk.labels is not None:
-            self.desk.labels.brush_size = pixels_of(size_mm, self.desk.labels)
-
-    def _slide(self, percent: int) -> None:
-        low, high = self.brush.minimum(), self.brush.maximum()
-        self.brush.setValue(low * (high / low) ** (percent / 100))
-
-    def _set_dimensions(self, count: int) -> None:
-        if self.desk.labels is not None:
-            self.desk.labels.n_edit_dimensions = count
-
-    def _on_layer(self, verb: str) -> None:
-        if self.desk.labels is not None:
-            getattr(self.desk.labels, verb)()
-
     def toggle_mark(self) -> None:
         """Confirm the slice on the screen, or take that back."""
         self.desk.try_to(self.desk.toggle_mark)
@@ -212,23 +139,8 @@ class CorrectDock(style.Column):
             self.list.show_volumes(self.desk.workbench.volumes_ml())
 
     def _show_tool(self) -> None:
-        layer = self.desk.labels
-        if layer is None:
-            return
-        self.list.choose(layer.selected_label)
-        self.tools.setExclusive(False)
-        for mode, one in self.buttons.items():
-            one.setChecked(str(layer.mode) == mode)
-        self.tools.setExclusive(True)
-        (self.ball if layer.n_edit_dimensions == 3 else self.flat).setChecked(True)
-        blockers = [QSignalBlocker(self.brush), QSignalBlocker(self.slider)]
-        low = smallest_mm(layer)
-        self.brush.setRange(low, LARGEST_MM)
-        self.brush.setSingleStep(2 * low)
-        shown = brush_mm(layer)
-        self.brush.setValue(shown)
-        self.slider.setValue(style.percent_on_log_scale(shown, low, LARGEST_MM))
-        del blockers
+        if self.desk.labels is not None:
+            self.list.choose(self.desk.labels.selected_label)
 
     def _show_slice(self) -> None:
         if self.desk.labels is None:

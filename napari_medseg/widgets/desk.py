@@ -22,6 +22,8 @@ from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.volume import Volume
 from napari_medseg.widgets import layers, probability, series
 from napari_medseg.widgets.aside import Aside
+from napari_medseg.widgets.brush_hand import viewed_slice
+from napari_medseg.widgets.brush_tool import BrushTool
 from napari_medseg.widgets.model_import import ImportRun
 from napari_medseg.widgets.notices import tell_error, warn
 from napari_medseg.widgets.painting import Painting
@@ -94,6 +96,7 @@ class Desk(QObject):
         self._painting: Painting | None = None
         self._frame: int | None = None  # of a series, the one that is open
         self._aside = Aside()
+        self.brush = BrushTool(workbench, self)
         self.prediction = PredictRun(
             self,
             self.stroke_is_on,
@@ -206,6 +209,7 @@ class Desk(QObject):
             getattr(layer.events, name).connect(self._on_layer)
         layer.events.data.connect(self._on_data)
         layer.bind_key(MARK_KEY, self._on_mark_key, overwrite=True)
+        self.brush.attach(self.viewer, layer)
 
     def _on_mark_key(self, layer: Labels) -> None:
         self.mark_asked.emit()
@@ -221,6 +225,7 @@ class Desk(QObject):
     def _let_go(self) -> None:
         """Watch the layers no more."""
         if self.labels is not None:
+            self.brush.detach(self.labels)
             for name in LAYER_EVENTS:
                 getattr(self.labels.events, name).disconnect(self._on_layer)
             self.labels.events.data.disconnect(self._on_data)
@@ -311,11 +316,11 @@ class Desk(QObject):
 
     def stroke_is_on(self) -> bool:
         """Whether a button is held on the mask: nobody else may write into it now."""
-        return self._painting is not None and self._painting.down
+        noted = self._painting is not None and self._painting.down
+        return noted or self.brush.stroke_is_on
 
     def _on_painted(self, box: Box) -> None:
         self.try_to(self.workbench.commit, box)
-        self._volumes_soon.start()
 
     def _on_data(self, event: Any = None) -> None:
         """Somebody put another array into the layer: take its values, and give ours back."""
@@ -341,15 +346,7 @@ class Desk(QObject):
 
     def viewed_slice(self) -> tuple[int, int] | None:
         """(axis, index) of the slice on the screen, on the case's array; None in 3-D."""
-        if self.labels is None or self.viewer.dims.ndisplay != 2:
-            return None
-        dims = self.viewer.dims
-        axis = dims.order[-3] - (dims.ndim - 3)
-        if not 0 <= axis < 3:
-            return None
-        position = self.labels.world_to_data(dims.point[-3:])[axis]
-        last = self.labels.data.shape[axis] - 1
-        return axis, min(max(round(float(position)), 0), last)
+        return None if self.labels is None else viewed_slice(self.viewer, self.labels)
 
     # -- long work ----------------------------------------------------------------------------
 
@@ -411,6 +408,7 @@ class Desk(QObject):
         if self.tally is not None:
             self.tally.recount(correction.box[0])
         self._unsaved = True
+        self._volumes_soon.start()
         self.corrected.emit()
 
     def _on_marks(self) -> None:

@@ -14,6 +14,7 @@ from napari_medseg.correction.record import Box
 
 SETTLE_MS = 150  # undo and redo tell only "the slice was set": look when the hand is still
 BRUSHES = ("paint", "erase")
+OURS = "pick"  # the mode behind our own tools, which note what they do themselves
 UNDO_STEPS = 100  # napari keeps as many
 
 
@@ -70,6 +71,8 @@ class Strokes(QObject):
         if self._settle.isActive():  # an undo a moment ago: note it before the next stroke
             self._settle.stop()
             self._tell_recent()
+        if str(layer.mode) == OURS:
+            return
         self.down = True
         if str(layer.mode) in BRUSHES:
             erases = str(layer.mode) == "erase"

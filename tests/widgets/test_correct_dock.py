@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QInputDialog
 
 from napari_medseg.inference.events import BoxDone
 from napari_medseg.widgets import layers
-from napari_medseg.widgets.brush import brush_mm, pixels_of
+from napari_medseg.widgets.brush_state import Tool
 from napari_medseg.widgets.correct_dock import CorrectDock
 from napari_medseg.widgets.label_list import millilitres
 
@@ -30,7 +30,7 @@ def dock(viewer, desk) -> CorrectDock:
 
 def paint(dock, drag) -> int:
     """One stroke across slice 5; how many voxels it changed."""
-    dock.buttons["paint"].click()
+    dock.panel.buttons[Tool.BRUSH].click()
     drag(dock.desk.viewer, dock.desk.labels, STROKE)
     return int(np.count_nonzero(dock.desk.labels.data))
 
@@ -63,9 +63,9 @@ def test_another_scan_puts_the_mask_aside_and_coming_back_brings_it(dock, viewer
 
 def test_undo_takes_a_correction_back_and_redo_gives_it_again(dock, drag, qtbot):
     voxels = paint(dock, drag)
-    dock.undo.click()
+    dock.panel.undo.click()
     qtbot.waitUntil(lambda: dock.desk.tally.voxels == 0)
-    dock.redo.click()
+    dock.panel.redo.click()
     qtbot.waitUntil(lambda: dock.desk.tally.voxels == voxels)
 
 
@@ -73,7 +73,7 @@ def test_a_prediction_spares_painted_voxels_and_the_erased_ones(dock, drag, view
     dock.desk.labels.data[...] = 1
     dock.desk.workbench.case.tracker.baseline[...] = 1
     dock.desk.workbench.commit()
-    dock.buttons["erase"].click()
+    dock.panel.buttons[Tool.ERASER].click()
     drag(viewer, dock.desk.labels, STROKE)
     erased = int(np.count_nonzero(dock.desk.labels.data == 0))
     dock.desk.workbench.receive(BoxDone((0, 0, 0), np.ones(dock.desk.labels.data.shape, np.uint8)))
@@ -92,7 +92,7 @@ def test_nothing_is_written_while_the_brush_is_down(dock, drag, viewer, qtbot):
 
 
 def test_a_bucket_fill_is_a_correction_too(dock, drag, viewer, qtbot):
-    dock.buttons["fill"].click()
+    dock.panel.buttons[Tool.FILL].click()
     drag(viewer, dock.desk.labels, [(5, 8, 8)])
     assert dock.desk.tally.voxels == 24 * 24
 
@@ -176,16 +176,36 @@ def test_double_clicking_a_name_renames_the_structure(dock):
 
 @pytest.mark.parametrize("size_mm", [0.5, 3.5, 10.5])
 def test_the_brush_is_as_wide_in_mm_as_asked(dock, size_mm):
-    dock.brush.setValue(size_mm)
-    assert brush_mm(dock.desk.labels) == pytest.approx(size_mm)
-    dock.desk.labels.paint((5, 12, 12), 1)
-    row = dock.desk.labels.data[5, 12]
-    assert np.count_nonzero(row) * 0.5 == pytest.approx(size_mm)
+    dock.panel.brush.setValue(size_mm)
+    assert dock.desk.brush.state.now.size_mm == pytest.approx(size_mm)
+    dock.panel.choose(Tool.BRUSH)
+    hand, middle = dock.desk.brush.hand_of(dock.desk.labels), np.array([5.0, 12, 12])
+    dock.desk.brush.press(hand, middle, False)
+    dock.desk.brush.release(hand)
+    assert np.count_nonzero(dock.desk.labels.data[5, 12]) * 0.5 == pytest.approx(size_mm)
 
 
 def test_the_layers_own_brush_size_shows_in_the_dock(dock):
-    dock.desk.labels.brush_size = pixels_of(6.5, dock.desk.labels)
-    assert dock.brush.value() == pytest.approx(6.5)
+    dock.desk.labels.brush_size = 13
+    assert dock.panel.brush.value() == pytest.approx(6.5)
+
+
+def test_undo_and_redo_are_offered_only_where_there_is_something(dock, drag):
+    assert not dock.panel.undo.isEnabled()
+    paint(dock, drag)
+    assert dock.panel.undo.isEnabled()
+    assert not dock.panel.redo.isEnabled()
+    dock.panel.undo.click()
+    assert not dock.panel.undo.isEnabled()
+    assert dock.panel.redo.isEnabled()
+
+
+def test_a_locked_structure_is_painted_neither_over_nor_with(dock, drag):
+    dock.panel.lock.click()
+    assert dock.desk.workbench.editor.rules.locked == {dock.desk.labels.selected_label}
+    assert paint(dock, drag) == 0
+    dock.panel.lock.click()
+    assert paint(dock, drag) > 0
 
 
 def test_without_a_mask_it_says_what_to_do(viewer, empty):

@@ -69,11 +69,11 @@ def test_a_stroke_on_a_quick_look_stays_and_undoing_it_gives_what_came_instead(
     assert mine[touched].all()
     assert (desk.labels.data[~mine] == (final or 0)).all()
     assert (desk.case.source[mine] == Source.PAINTED).all()
-    desk.labels.undo()
+    desk.brush.undo()
     assert (desk.labels.data == (final or 0)).all()
     qtbot.wait(SETTLED_MS)
     assert not desk.case.source.any(), "nothing of a stroke that was undone counts"
-    desk.labels.redo()
+    desk.brush.redo()
     qtbot.wait(SETTLED_MS)
     np.testing.assert_array_equal(desk.case.source == Source.PAINTED, mine)
 
@@ -88,7 +88,7 @@ def test_a_stroke_that_says_what_the_quick_look_says_stays_when_that_goes(desk, 
     assert mine[touched].all()
     assert np.count_nonzero(mine) < 3 * np.count_nonzero(touched) * 5
     assert (desk.case.source[mine] == Source.PAINTED).all()
-    desk.labels.undo()
+    desk.brush.undo()
     assert (desk.labels.data == (final or 0)).all()
 
 
@@ -97,7 +97,7 @@ def test_what_was_erased_from_a_quick_look_is_not_filled_by_the_final_labels(des
     touched = brush(0)
     finish(desk, 1)
     assert not desk.labels.data[touched].any()
-    desk.labels.undo()
+    desk.brush.undo()
     assert (desk.labels.data == 1).all()
 
 
@@ -108,18 +108,18 @@ def test_a_stroke_that_the_final_labels_agree_with_stays_the_persons(desk, brush
     assert (desk.case.source[touched] == Source.PAINTED).all()
     finish(desk, 3)
     assert (desk.labels.data[touched] == 2).all()
-    desk.labels.undo()
+    desk.brush.undo()
     assert not (desk.labels.data == 1).any()
 
 
 def test_a_stroke_undone_while_the_quick_look_is_there_leaves_nothing(desk, brush, qtbot):
     look(desk, 1)
     brush(2)
-    desk.labels.undo()
+    desk.brush.undo()
     finish(desk, 3)
     assert (desk.labels.data == 3).all()
-    desk.labels.redo()
-    desk.labels.undo()
+    desk.brush.redo()
+    desk.brush.undo()
     assert (desk.labels.data == 3).all()
 
 
@@ -128,9 +128,9 @@ def test_the_strokes_under_and_over_each_other_are_undone_one_by_one(desk, brush
     brush(2)
     brush(4)
     finish(desk, 3)
-    desk.labels.undo()
+    desk.brush.undo()
     assert set(np.unique(desk.labels.data)) == {2, 3}
-    desk.labels.undo()
+    desk.brush.undo()
     assert (desk.labels.data == 3).all()
 
 
@@ -144,14 +144,14 @@ def test_a_fill_of_a_quick_look_is_undone_to_the_labels_of_before(viewer, desk, 
     qtbot.waitUntil(lambda: desk.tally.voxels == 24 * 24)
     finish(desk, None)
     assert np.count_nonzero(desk.labels.data == 2) == np.count_nonzero(desk.labels.data) == 24 * 24
-    desk.labels.undo()
+    desk.brush.undo()
     assert not desk.labels.data.any()
 
 
 def test_a_stop_while_the_brush_is_down_waits_for_the_stroke(viewer, desk, brush, qtbot):
     look(desk, 1)
     brush(2)
-    desk.labels.undo()
+    desk.brush.undo()
     canvas = canvas_of(viewer)
     spots = [on_canvas(viewer, desk.labels, point) for point in STROKE]
     left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
@@ -162,7 +162,7 @@ def test_a_stop_while_the_brush_is_down_waits_for_the_stroke(viewer, desk, brush
     send(canvas, QEvent.Type.MouseButtonRelease, spots[1], left, none)
     qtbot.waitUntil(lambda: not desk.case.previews)
     assert set(np.unique(desk.labels.data)) == {0, 2}
-    desk.labels.undo()
+    desk.brush.undo()
     assert not desk.labels.data.any()
 
 
