@@ -142,3 +142,14 @@ def test_no_tracked_text_names_a_place_of_one_machine() -> None:
     texts = [p for p in tracked() if p.suffix in {".py", ".md", ".toml", ".sh", ".txt", ".yaml"}]
     found = [p for p in texts if p != Path(__file__) and place.search(p.read_text("utf-8"))]
     assert found == []
+
+
+def test_every_test_that_the_table_of_tools_names_is_there() -> None:
+    table = (ROOT / "docs" / "reference" / "correction-tools.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", table))
+    written = "\n".join(
+        path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py")
+    )
+    missing = sorted(name for name in named if f"def {name}(" not in written)
+    assert named
+    assert not missing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -80,15 +79,6 @@ def test_a_stroke_of_many_moves_is_that_of_one():
     steps = np.concatenate([np.linspace(a, b, 7) for a, b in pairwise(corners)])
     pieces = sum(filled(footprint(a, b, 2.0, (1, 1, 1), SHAPE)) for a, b in pairwise(steps))
     np.testing.assert_array_equal(whole > 0, pieces > 0)
-
-
-def test_a_ball_of_40_voxels_takes_less_than_4_ms():
-    times = []
-    for step in range(20):
-        began = time.thread_time()
-        footprint((99, 99, 99), (99, 103, 99 + step), 20, (1, 1, 1), (200, 512, 512))
-        times.append(time.thread_time() - began)
-    assert np.median(times) < 0.004
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def test_the_head_of_the_trunk_s_maps_is_the_network(config: NetworkConfig) -> N
     assert network(batch).shape[1] == 30
 
 
-@pytest.mark.parametrize("n_outputs", [2, 3])
+@pytest.mark.parametrize("n_outputs", [2])
 def test_few_labels_are_blended_as_they_are(n_outputs: int) -> None:
     assert split(build(CONFIG, 1, n_outputs)) is None
 

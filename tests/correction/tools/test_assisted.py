@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from tool_phantoms import SHAPE, after, aim_at, ball, overlap, scene_of
 
-from napari_medseg.correction.edit import Aim, Reach, Scene
+from napari_medseg.correction.edit import Reach, Scene
 from napari_medseg.correction.tools.assisted import AssistedKnobs, Does, assisted
-from napari_medseg.errors import InputError
 
 TRUTH = ball((10, 32, 32), 12)
 STROKE = ((10, 31, 28), (10, 33, 36))
@@ -83,25 +80,6 @@ def test_a_long_stroke_in_a_fine_volume_is_thinned_out_and_still_right() -> None
     knobs = AssistedKnobs(radius_mm=25, reach=Reach.VOLUME)
     found = after(scene, assisted(scene, aim_at((50, 60, 55), (50, 60, 65)), knobs))
     assert overlap(found == 1, truth) >= 0.96
-
-
-def test_a_slice_of_512_is_answered_in_time() -> None:
-    shape = (3, 512, 512)
-    truth = ball((1, 256, 256), 40, shape, (3.0, 0.7, 0.7))
-    scene = scene_of(truth, spacing_mm=(3.0, 0.7, 0.7))
-    aim, knobs = aim_at((1, 250, 230), (1, 260, 280)), AssistedKnobs(radius_mm=45)
-    took = []
-    for _ in range(3):
-        start = time.process_time()
-        assisted(scene, aim, knobs)
-        took.append(time.process_time() - start)
-    assert min(took) < 0.3  # 0.1 s is the goal, a busy machine may be slower
-
-
-@pytest.mark.parametrize("aim", [Aim(1), aim_at((10, 90, 90))])
-def test_a_stroke_outside_the_view_is_refused(aim: Aim) -> None:
-    with pytest.raises(InputError, match="must pass through the view"):
-        assisted(scene_of(TRUTH), aim, AssistedKnobs())
 
 
 def test_erasing_where_nothing_is_changes_nothing() -> None:
