@@ -62,6 +62,8 @@ def watch_window(dock: QWidget, desk: Desk) -> None:
     if isinstance(window, QMainWindow) and window.findChild(WindowWatch) is None:
         WindowWatch(window, desk)
         desk.views = Views(desk, window)
+        desk.views.attach(desk.brush.attach)
+        desk.views.pane_removed.connect(lambda _, layer: desk.brush.detach(layer))
         right = Qt.DockWidgetArea.RightDockWidgetArea
         window.setTabPosition(right, QTabWidget.TabPosition.North)  # where the eye begins
 

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari import Viewer
 from napari.layers import Image, Labels
@@ -30,6 +30,9 @@ from napari_medseg.widgets.painting import Painting
 from napari_medseg.widgets.runs import LearnRun, PredictRun
 from napari_medseg.widgets.tally import Tally
 from napari_medseg.workbench import Case, Workbench
+
+if TYPE_CHECKING:
+    from napari_medseg.widgets.views import Views
 
 R = TypeVar("R")
 
@@ -93,6 +96,7 @@ class Desk(QObject):
         self.tally: Tally | None = None
         self.hidden: frozenset[int] = frozenset()
         self.saved_at: datetime | None = None
+        self.views: Views | None = None  # once it stands in a window
         self._painting: Painting | None = None
         self._frame: int | None = None  # of a series, the one that is open
         self._aside = Aside()
@@ -314,6 +318,11 @@ class Desk(QObject):
 
     # -- painting -----------------------------------------------------------------------------
 
+    @property
+    def painting(self) -> Painting | None:
+        """What notes the strokes on the open mask, in any view."""
+        return self._painting
+
     def stroke_is_on(self) -> bool:
         """Whether a button is held on the mask: nobody else may write into it now."""
         noted = self._painting is not None and self._painting.down
@@ -443,6 +452,8 @@ class Desk(QObject):
         if self.closed:
             return
         self.closed = True
+        if self.views is not None:
+            self.views.close()
         self._let_go()
         for run in (self.prediction, self.learning, self.importing):
             if run.worker is not None:

@@ -38,7 +38,7 @@ class Letters:
         """Letters of a look; none in 3-D."""
         for side, letter in zip(SIDES, look.letters() if look else ("",) * 4, strict=True):
             text = self._texts[side]
-            if text.text != letter:
+            if letter and text.text != letter:  # an empty text that is drawn crashes vispy
                 text.text = letter
             if text.visible != bool(letter):
                 text.visible = bool(letter)
@@ -49,7 +49,7 @@ class Letters:
 
     def shown(self) -> tuple[str, str, str, str]:
         """What stands at the top, right, bottom and left."""
-        return tuple(self._texts[side].text for side in SIDES)
+        return tuple(one.text if one.visible else "" for one in self._texts.values())
 
     def close(self) -> None:
         """Leave the viewer as it was."""
