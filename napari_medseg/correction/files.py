@@ -40,6 +40,10 @@ class CaseFiles:
         return not any(part.exists() and part.stat().st_size for part in parts)
 
     @property
+    def effort(self) -> Path:
+        return self.folder / f"{self.key}.effort"
+
+    @property
     def scan(self) -> Path:
         return self.folder / f"{self.key}.scan.gz"
 

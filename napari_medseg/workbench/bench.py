@@ -11,15 +11,12 @@ import queue
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_medseg.correction.history import Confirming, Naming, Stroke
-from napari_medseg.correction.record import NO_DEED, Box, Correction, Deed, Example
-from napari_medseg.correction.state import MOVED, Marked, Named, Sign
+from napari_medseg.correction.record import Box, Correction, Deed, Example
 from napari_medseg.correction.store import Recovered, Store, content_key, data_folder
 from napari_medseg.errors import GridError, InputError, WriteError
 from napari_medseg.inference.events import BoxDone, Prediction
@@ -28,7 +25,6 @@ from napari_medseg.models.card import ModelCard
 from napari_medseg.volume import Label, Mask, Volume, to_canonical
 from napari_medseg.workbench.arrivals import import_apart
 from napari_medseg.workbench.case import (
-    READ_ONLY,
     Case,
     anonymous,
     blank_state,
@@ -37,6 +33,7 @@ from napari_medseg.workbench.case import (
     tracker_of,
     unnamed,
 )
+from napari_medseg.workbench.corrector import Corrector
 from napari_medseg.workbench.editor import Editor
 from napari_medseg.workbench.lesson import NO_TEACHER, Tutor
 from napari_medseg.workbench.prediction import CaseBox, Predictor
@@ -49,6 +46,9 @@ if TYPE_CHECKING:
     from napari_medseg.models.import_options import ImportOptions
     from napari_medseg.training.config import FineTuneConfig
     from napari_medseg.training.events import OutcomeCard
+
+
+NO_CASE = "a scan must be open, none is; open one first"
 
 
 class Workbench:
@@ -130,7 +130,7 @@ class Workbench:
                 names = merged(labels, merged(own, unnamed(case.present())))
         elif labels != before and (told := clash(case.names, labels)):
             self.warned.emit(told)
-        self._rename(names)
+        self._corrector().rename(names)
 
     def add_model(self, path: Path) -> ModelCard:
         """Put a checkpoint of the user's on the list; ModelError where it is none."""
@@ -178,8 +178,7 @@ class Workbench:
         if suggested is not None:
             self.segmenter = suggested
         case, recovered = self._recovered(volume, mask, anonymous(subject))
-        self.case, calls = case, (self._note, self._mark, self._name, self.labels_changed.emit)
-        self.editor = Editor(case, recovered.history, *calls)
+        self.case, self.editor = case, self._editor_of(case, recovered)
         self.case_opened.emit(case)
         if suggested is not None:
             self.segmenter_adopted.emit(suggested)
@@ -206,6 +205,16 @@ class Workbench:
             self._recorder.model_wrote()
         return case, recovered
 
+    def _editor_of(self, case: Case, recovered: Recovered) -> Editor:
+        corrector = Corrector(case, self._recorder, lambda: self._predictor.running)
+        corrector.corrected.connect(lambda done: self.correction_committed.emit(done))
+        corrector.marks_changed.connect(lambda: self.marks_changed.emit())
+        corrector.names_changed.connect(lambda: self.names_changed.emit())
+        corrector.labels_changed.connect(lambda box: self.labels_changed.emit(box))
+        corrector.warned.connect(lambda told: self.warned.emit(told))
+        effort = self._recorder.effort_file(case.key)
+        return Editor(case, recovered.history, corrector, effort)
+
     def close_case(self) -> None:
         """Close the open case, if any; nothing of it is lost."""
         if self.case is None:
@@ -213,6 +222,8 @@ class Workbench:
         self.commit()
         self.drop_previews()
         self._recorder.finish(self.case)
+        if self.editor is not None:
+            self.editor.rest()
         self.case = self.editor = None
         self.case_closed.emit()
 
@@ -231,19 +242,11 @@ class Workbench:
 
     def add_label(self, name: str, color: str = "") -> Label:
         """A new structure to paint; without a colour it takes the next free one."""
-        case = self._open_case()
-        label = case.free_label(_checked_name(name), color)
-        self._name(None, label, Deed("add structure", time.time()))
-        return label
+        return self._corrector().add_label(name, color)
 
     def rename_label(self, value: int, name: str) -> None:
         """Call a structure by another name."""
-        case = self._open_case()
-        known = {label.value: label for label in case.names}
-        if value not in known:
-            raise InputError(f"a structure must be on the list, {value} is not; add it first")
-        new = replace(known[value], name=_checked_name(name))
-        self._name(known[value], new, Deed("rename structure", time.time()))
+        self._corrector().rename_label(value, name)
 
     # ------------------------------------------------------------------ corrections
 
@@ -254,30 +257,9 @@ class Workbench:
         step of that name which can be taken back; "" is none of its own. In a case that is only
         shown it is taken back at once.
         """
-        return self._note(box, Deed(name, time.time()))
-
-    def _note(self, box: Box | None, deed: Deed) -> Correction | None:
-        case = self._open_case()
-        if not case.writable:
-            self._take_back(case, box)
-            return None
-        correction = case.tracker.commit(box)
-        if correction is None and deed.move:
-            self._recorder.keep(case, Sign(MOVED), self._predictor.running, deed)
-        if correction is not None:
-            if deed.name and not deed.move and self.editor is not None:
-                self.editor.note(Stroke.of(correction, deed))
-            self._recorder.keep(case, correction, self._predictor.running, deed)
-            self._rename(merged(case.names, unnamed(case.present())))
-            self.correction_committed.emit(correction)
+        correction = self._corrector().commit(box, Deed(name, time.time()))
         self.poll()
         return correction
-
-    def _take_back(self, case: Case, box: Box | None) -> None:
-        """Undo what was painted into a case that is only shown."""
-        if (changed := case.tracker.revert(box)) is not None:
-            self.labels_changed.emit(changed)
-            self.warned.emit(READ_ONLY)
 
     def confirm_slice(self, axis: int, index: int) -> None:
         """A person says that this slice is right as it is now.
@@ -287,11 +269,11 @@ class Workbench:
         InputError
             The slice still shows a quick look, which a better answer follows.
         """
-        self._mark(axis, index, True, Deed("confirm slice", time.time()))
+        self._corrector().mark(axis, index, True, Deed("confirm slice", time.time()))
 
     def unconfirm_slice(self, axis: int, index: int) -> None:
         """Take that back; what was painted in the slice stays painted."""
-        self._mark(axis, index, False, Deed("unconfirm slice", time.time()))
+        self._corrector().mark(axis, index, False, Deed("unconfirm slice", time.time()))
 
     def confirmed_slices(self, axis: int) -> tuple[int, ...]:
         """Indices of the confirmed slices along an axis (0 Z, 1 Y, 2 X), ascending."""
@@ -444,52 +426,14 @@ class Workbench:
             self._recorder.model_wrote()
             self.labels_changed.emit(box)
 
-    def _mark(self, axis: int, index: int, on: bool, deed: Deed) -> None:
-        case = self._open_case()
-        case.check_writable()
-        tracker, box = case.tracker, case.tracker.slice_box(axis, index)
-        self.commit(box)
-        if on and case.previews.seen(tracker, box):
-            raise InputError(
-                "a slice must show its final labels to be confirmed, this one still shows a quick "
-                "look; wait until it is segmented, or stop the prediction"
-            )
-        if (index in tracker.marks[axis]) == on and not deed.move:
-            deed = NO_DEED  # nothing to take back
-        (tracker.confirm if on else tracker.unconfirm)(axis, index)
-        seen = tracker.labels[box].copy(), tracker.baseline[box].copy()
-        self._recorder.keep(case, Marked(axis, index, on, *seen), self._predictor.running, deed)
-        if deed.name and not deed.move and self.editor is not None:
-            self.editor.note(Confirming(deed.name, deed.when, axis, index, on))
-        self.marks_changed.emit()
-
-    def _name(self, before: Label | None, after: Label | None, deed: Deed) -> None:
-        """Put a structure in another's place; one that voxels have stays on the list."""
-        case = self._open_case()
-        case.check_writable()
-        gone = {one.value for one in (before, after) if one is not None}
-        if after is None:
-            gone -= set(case.present())
-        names = merged([after] if after else [], [n for n in case.names if n.value not in gone])
-        self._rename(names, Naming(deed.name, deed.when, before, after), deed)
-
-    def _rename(
-        self, names: tuple[Label, ...], done: Naming | None = None, deed: Deed = NO_DEED
-    ) -> None:
-        case = self._open_case()
-        if names == case.names and not deed.move:
-            return
-        case.names = names
-        if done is not None and not deed.move and self.editor is not None:
-            self.editor.note(done)
-        if case.tracker.touched or self._recorder.begun:
-            one = (done.before, done.after) if done is not None else (None, None)
-            self._recorder.keep(case, Named(names, *one), self._predictor.running, deed)
-        self.names_changed.emit()
+    def _corrector(self) -> Corrector:
+        if self.editor is None:
+            raise InputError(NO_CASE)
+        return self.editor.corrector
 
     def _open_case(self) -> Case:
         if self.case is None:
-            raise InputError("a scan must be open, none is; open one first")
+            raise InputError(NO_CASE)
         return self.case
 
     def _segmenter(self) -> ModelCard:
@@ -506,9 +450,3 @@ class Workbench:
         if mask is None:
             return merged(labels, ())
         return merged(mask.names, merged(labels, unnamed(mask.values())))
-
-
-def _checked_name(name: str) -> str:
-    if not name.strip():
-        raise InputError("a structure must have a name, got an empty one; type one")
-    return name.strip()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from psygnal import Signal
 
+from napari_medseg.correction import effort
 from napari_medseg.correction.edit import Edit, Rules, Scene, ruled
 from napari_medseg.correction.history import Confirming, Done, History, Naming, Strokelike
-from napari_medseg.correction.record import REDO, UNDO, Box, Correction, Deed
+from napari_medseg.correction.record import REDO, UNDO, Correction, Deed
 from napari_medseg.errors import MedsegError
-from napari_medseg.volume import Label
 from napari_medseg.workbench.case import Case
+from napari_medseg.workbench.corrector import Corrector
 
-Commit = Callable[[Box, Deed], Correction | None]
-Mark = Callable[[int, int, bool, Deed], None]
-Name = Callable[[Label | None, Label | None, Deed], None]
 OPEN = Rules()
 
 
@@ -35,29 +35,23 @@ class Editor:
     ----------
     history
         What can be taken back already: after a crash, what was done before it.
-    commit
-        Takes note of what changed in a box.
-    mark, name
-        Confirm a slice or take that back; put a structure in another's place on the list.
-    repaint
-        Tells the layers that the labels of a box are others.
+    corrector
+        Takes note of what is done.
+    effort_file
+        Where what the case took is kept.
     """
 
     history_changed = Signal()
 
     def __init__(
-        self,
-        case: Case,
-        history: History,
-        commit: Commit,
-        mark: Mark,
-        name: Name,
-        repaint: Callable[[Box], None],
+        self, case: Case, history: History, corrector: Corrector, effort_file: Path
     ) -> None:
-        self._case, self.history = case, history
-        self._commit, self._mark, self._name, self._repaint = commit, mark, name, repaint
+        self._case, self.history, self.corrector = case, history, corrector
+        self._effort_file = effort_file
+        self.effort = effort.load(effort_file)
         self.rules = OPEN
         self.chances: Mapping[int, npt.NDArray[np.floating[Any]]] = {}
+        corrector.noted.connect(self._note)
 
     def scene(self) -> Scene:
         """The case as a tool sees it; `labels` is the mask itself, not a copy."""
@@ -80,13 +74,24 @@ class Editor:
         self._case.check_writable()
         allowed = ruled(edit, self.scene(), self.rules, chosen)
         self._case.labels[allowed.box] = allowed.labels
-        correction = self._commit(allowed.box, Deed(name, time.time()))
-        self._repaint(allowed.box)
+        correction = self.corrector.commit(allowed.box, Deed(name, time.time()))
+        self.corrector.labels_changed.emit(allowed.box)
         return correction
 
-    def note(self, step: Done) -> None:
-        """A step was done."""
+    def visit(self, axis: int, index: int) -> None:
+        """A slice is looked at."""
+        self.effort.visited(axis, index, time.monotonic())
+
+    def rest(self) -> None:
+        """The case closes: keep what it took, if anything was done; less matters than a mask."""
+        self.effort.rested()
+        if self.effort.strokes:
+            with suppress(OSError):
+                effort.save(self.effort, self._effort_file)
+
+    def _note(self, step: Done) -> None:
         self.history.put(step)
+        self.effort.stepped(step.name, step.voxels, time.monotonic())
         self.history_changed.emit()
 
     def undo(self) -> bool:
@@ -117,10 +122,10 @@ class Editor:
         deed, back = Deed(step.name, time.time(), move), move == UNDO
         try:
             if isinstance(step, Confirming):
-                self._mark(step.axis, step.index, step.on != back, deed)
+                self.corrector.mark(step.axis, step.index, step.on != back, deed)
             elif isinstance(step, Naming):
                 before, after = (step.after, step.before) if back else (step.before, step.after)
-                self._name(before, after, deed)
+                self.corrector.name(before, after, deed)
             else:
                 self._paint(step, back, deed)
         except MedsegError:
@@ -134,5 +139,5 @@ class Editor:
             step.undo(case.labels, case.tracker.baseline)
         else:
             step.redo(case.labels)
-        self._commit(step.box, deed)
-        self._repaint(step.box)
+        self.corrector.commit(step.box, deed)
+        self.corrector.labels_changed.emit(step.box)

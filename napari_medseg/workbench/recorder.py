@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 from napari_medseg.correction.journal import Journal
 from napari_medseg.correction.record import NO_DEED, Deed
@@ -69,6 +70,10 @@ class Recorder:
     def corrected(self) -> list[str]:
         """Keys of the corrected cases; one that closed a moment ago may not be there yet."""
         return self._store.corrected()
+
+    def effort_file(self, key: str) -> Path:
+        """Where what a case took is kept."""
+        return self._store.files(key).effort
 
     @property
     def may_write(self) -> bool:

@@ -99,7 +99,9 @@ def main(folder: Path) -> None:
     for deed in DEEDS:
         deed(bench, bench.editor)
         assert bench.flush(30)
-        shutil.copytree(folder / "live", folder / deed.__name__)
+        shutil.copytree(
+            folder / "live", folder / deed.__name__, ignore=shutil.ignore_patterns(".*")
+        )
         np.save(folder / f"{deed.__name__}.npy", np.stack([case.labels, case.source]))
         steps = bench.editor.history
         names = [f"{step.name} {step.voxels}" for step in steps.steps]

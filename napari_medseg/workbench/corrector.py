@@ -1,0 +1,134 @@
+"""What a person changes in one open case: noted, recorded, told; and refused where it is not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from psygnal import Signal
+
+from napari_medseg.correction.history import Confirming, Naming, Stroke
+from napari_medseg.correction.record import NO_DEED, Box, Correction, Deed
+from napari_medseg.correction.state import MOVED, Marked, Named, Sign
+from napari_medseg.errors import InputError
+from napari_medseg.volume import Label
+from napari_medseg.workbench.case import READ_ONLY, Case, merged, unnamed
+from napari_medseg.workbench.recorder import Recorder
+
+
+class Corrector:
+    """Takes note of voxels, confirmed slices and structures of one case.
+
+    Signals
+    -------
+    noted
+        A step that can be taken back.
+    corrected, marks_changed, names_changed
+        Voxels changed, confirmed slices, or the list of structures.
+    labels_changed, warned
+        What a layer must draw again, and a sentence for the user.
+
+    Parameters
+    ----------
+    predicting
+        Whether a prediction of the case runs.
+    """
+
+    noted = Signal(object)
+    corrected = Signal(Correction)
+    marks_changed = Signal()
+    names_changed = Signal()
+    labels_changed = Signal(tuple)
+    warned = Signal(str)
+
+    def __init__(self, case: Case, recorder: Recorder, predicting: Callable[[], bool]) -> None:
+        self._case, self._recorder, self._predicting = case, recorder, predicting
+
+    def commit(self, box: Box | None, deed: Deed) -> Correction | None:
+        """Take note of what changed in a box since the last commit; None where nothing did."""
+        case = self._case
+        if not case.writable:
+            self._take_back(box)
+            return None
+        correction = case.tracker.commit(box)
+        if correction is None and deed.move:
+            self._recorder.keep(case, Sign(MOVED), self._predicting(), deed)
+        if correction is not None:
+            if deed.name and not deed.move:
+                self.noted.emit(Stroke.of(correction, deed))
+            self._recorder.keep(case, correction, self._predicting(), deed)
+            self.rename(merged(case.names, unnamed(case.present())))
+            self.corrected.emit(correction)
+        return correction
+
+    def _take_back(self, box: Box | None) -> None:
+        """Undo what was painted into a case that is only shown."""
+        if (changed := self._case.tracker.revert(box)) is not None:
+            self.labels_changed.emit(changed)
+            self.warned.emit(READ_ONLY)
+
+    def mark(self, axis: int, index: int, on: bool, deed: Deed) -> None:
+        """Confirm a slice, or take that back."""
+        case = self._case
+        case.check_writable()
+        tracker, box = case.tracker, case.tracker.slice_box(axis, index)
+        self.commit(box, Deed("stroke", time.time()))
+        if on and case.previews.seen(tracker, box):
+            raise InputError(
+                "a slice must show its final labels to be confirmed, this one still shows a quick "
+                "look; wait until it is segmented, or stop the prediction"
+            )
+        if (index in tracker.marks[axis]) == on and not deed.move:
+            deed = NO_DEED  # nothing to take back
+        (tracker.confirm if on else tracker.unconfirm)(axis, index)
+        seen = tracker.labels[box].copy(), tracker.baseline[box].copy()
+        self._recorder.keep(case, Marked(axis, index, on, *seen), self._predicting(), deed)
+        if deed.name and not deed.move:
+            self.noted.emit(Confirming(deed.name, deed.when, axis, index, on))
+        self.marks_changed.emit()
+
+    def add_label(self, name: str, color: str = "") -> Label:
+        """A new structure to paint; without a colour it takes the next free one."""
+        label = self._case.free_label(_checked_name(name), color)
+        self.name(None, label, Deed("add structure", time.time()))
+        return label
+
+    def rename_label(self, value: int, name: str) -> None:
+        """Call a structure by another name."""
+        known = {label.value: label for label in self._case.names}
+        if value not in known:
+            raise InputError(f"a structure must be on the list, {value} is not; add it first")
+        new = replace(known[value], name=_checked_name(name))
+        self.name(known[value], new, Deed("rename structure", time.time()))
+
+    def name(self, before: Label | None, after: Label | None, deed: Deed) -> None:
+        """Put a structure in another's place; one that voxels have stays on the list."""
+        case = self._case
+        case.check_writable()
+        gone = {one.value for one in (before, after) if one is not None}
+        if after is None:
+            gone -= set(case.present())
+        names = merged([after] if after else [], [n for n in case.names if n.value not in gone])
+        self.rename(names, Naming(deed.name, deed.when, before, after), deed)
+
+    def rename(
+        self, names: tuple[Label, ...], done: Naming | None = None, deed: Deed = NO_DEED
+    ) -> None:
+        """Another list of structures."""
+        case = self._case
+        if names == case.names and not deed.move:
+            return
+        case.names = names
+        if done is not None and not deed.move:
+            self.noted.emit(done)
+        if case.tracker.touched or self._recorder.begun:
+            one = (done.before, done.after) if done is not None else (None, None)
+            self._recorder.keep(case, Named(names, *one), self._predicting(), deed)
+        self.names_changed.emit()
+
+
+def _checked_name(name: str) -> str:
+    if not name.strip():
+        raise InputError("a structure must have a name, got an empty one; type one")
+    return name.strip()
