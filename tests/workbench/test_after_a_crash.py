@@ -146,7 +146,5 @@ def test_a_window_that_finds_the_record_taken_stops_taking_corrections(tmp_path:
 
 
 def _copied(folder: Path) -> Path:
-    return Path(
-        shutil.copytree(folder, folder.with_name(f"{folder.name} copied")),
-        ignore=shutil.ignore_patterns(".*"),
-    )
+    copied = folder.with_name(f"{folder.name} copied")
+    return Path(shutil.copytree(folder, copied, ignore=shutil.ignore_patterns(".*")))
