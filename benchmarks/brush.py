@@ -160,9 +160,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MEDSEG_DATA_DIR"] = folder
         viewer, desk = open_window()
-        print("\n".join(latency(viewer, desk, given.strokes)))  # noqa: T201
-        viewer.layers.remove("theirs")
-        print("\n" + memory(viewer, desk, given.many))  # noqa: T201
+        if given.strokes:
+            print("\n".join(latency(viewer, desk, given.strokes)), flush=True)  # noqa: T201
+            viewer.layers.remove("theirs")
+        if given.many:
+            print("\n" + memory(viewer, desk, given.many))  # noqa: T201
         desk.close()
         viewer.close()
 

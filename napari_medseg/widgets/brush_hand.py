@@ -15,6 +15,8 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_medseg.correction.brush import Place
+from napari_medseg.correction.record import Box
+from napari_medseg.correction.record import Labels as Voxels
 from napari_medseg.widgets.brush_state import ROUND, Tool
 from napari_medseg.widgets.outline_layer import OutlineLayer
 from napari_medseg.widgets.strokes import OURS
@@ -83,6 +85,32 @@ class Hand:
         self._set_mode(CARRIER)
         self.layer.cursor_size = brush.size_mm
         self.layer.cursor = "circle" if brush.tool in ROUND else "cross"
+
+    def redraw(self, labels: Voxels | None = None, box: Box | None = None) -> None:
+        """Show again what changed inside a box of the mask; None: all of the slice.
+
+        napari tells the canvas of its own strokes by the same event; it carries what lies in the
+        box as the canvas holds it, which is the labels themselves where they are bytes. A whole
+        slice takes 3 ms more.
+        """
+        piece = None if labels is None or box is None else self._piece(labels, box)
+        if piece is None:
+            self.layer.refresh(extent=False, thumbnail=False, highlight=False)
+        else:
+            self.layer.events.labels_update(data=piece[0], offset=piece[1])
+
+    def _piece(self, labels: Voxels, box: Box) -> tuple[Voxels, list[int]] | None:
+        """The viewed slice of a box, turned as the view is, and where it begins there."""
+        viewed, layer = viewed_slice(self.viewer, self.layer), self.layer
+        if viewed is None or labels.dtype != np.uint8 or layer.contour or not layer.loaded:
+            return None
+        axis, index = viewed
+        if not box[axis].start <= index < box[axis].stop:
+            return None
+        dims = self.viewer.dims
+        rows, columns = (int(one) - (dims.ndim - 3) for one in dims.order[-2:])
+        part = labels[box].take(index - box[axis].start, axis)
+        return (part.T if rows > columns else part), [box[rows].start, box[columns].start]
 
     def _set_mode(self, mode: str) -> None:
         self._taking = True

@@ -37,6 +37,8 @@ OVERS = {
     Over.CHOSEN: "Change this structure only",
 }
 GREY_LIMIT = 1e6
+LEAST_PX = 44  # of a button or a number: the dock is narrow
+NARROW = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 
 
 class BrushPanel(QWidget):
@@ -54,6 +56,8 @@ class BrushPanel(QWidget):
                 rows.addLayout(part)
         self.said = style.hint()
         rows.addWidget(self.said)
+        for one in self.findChildren(QPushButton):
+            one.setMinimumWidth(LEAST_PX)
         self._connect()
         self.show_case()
 
@@ -102,7 +106,9 @@ class BrushPanel(QWidget):
         self.keep.setToolTip("What goes of the chosen structure: what lies inside, or outside")
         self.around = QSpinBox()
         self.around.setRange(-1, 999)
+        self.around.setValue(-1)
         self.around.setSpecialValueText("all slices")
+        self.around.setToolTip("How far the scissors reach on either side of the slice you see")
         self.around.setPrefix("± ")
         self.around.setSuffix(" slices")
         style.column(self.cuts).addLayout(style.row(self.keep, self.around, stretch=(1, 1)))
@@ -112,6 +118,7 @@ class BrushPanel(QWidget):
         self.over = QComboBox()
         for over, words in OVERS.items():
             self.over.addItem(words, over)
+        self.over.setSizeAdjustPolicy(NARROW)
         self.lock = style.button("Lock", "Nothing changes the chosen structure any more")
         self.lock.setCheckable(True)
         self.pick = style.button("Pick grey", "Click in the image: paint only such grey values (G)")
@@ -123,6 +130,7 @@ class BrushPanel(QWidget):
             one.setKeyboardTracking(False)
             one.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
             one.setToolTip("Only voxels with grey values in this range are changed")
+            one.setMinimumWidth(LEAST_PX)
         self.no_limit = style.button("Off", "Any grey value")
         return style.stack(
             style.row(self.over, self.lock, stretch=(1, 0)),
@@ -131,7 +139,7 @@ class BrushPanel(QWidget):
 
     def _steps(self) -> Any:
         self.undo = style.button("Undo", "Take back the last step (Ctrl+Z)")
-        self.redo = style.button("Redo", "Do it again (Ctrl+Shift+Z or Ctrl+Y)")
+        self.redo = style.button("Redo", "Do it again (Ctrl+Shift+Z)")
         return style.row(self.undo, self.redo, stretch=(1, 1))
 
     def _connect(self) -> None:

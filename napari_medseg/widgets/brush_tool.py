@@ -74,6 +74,7 @@ class BrushTool(QObject):
     def __init__(self, bench: Workbench, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._bench = bench
+        self.bind_keys: Callable[[Labels], None] = self._bind_own
         self.state = BrushState(self)
         self.state.changed.connect(self._on_state)
         self._before = self.state.now
@@ -108,7 +109,7 @@ class BrushTool(QObject):
         """Let the tools work on a layer that shares its array with the open case."""
         if self.editor is not None and self.editor is not self._heard:
             self._heard = self.editor
-            self.editor.history_changed.connect(self.stepped.emit)
+            self.editor.history_changed.connect(self._on_step)
         hand = Hand(self, viewer, layer)
         self._hands.append(hand)
         self.state.smallest_mm = hand.finest_mm
@@ -121,10 +122,13 @@ class BrushTool(QObject):
         """The hand over a layer; None where there is none."""
         return next((one for one in self._hands if one.layer is layer), None)
 
+    def _bind_own(self, layer: Labels) -> None:
+        bind(layer, commands_of(self))
+
     def _bind(self) -> None:
         """With each tool anew: another one may have taken Enter and Escape meanwhile."""
         for hand in self._hands:
-            bind(hand.layer, commands_of(self))
+            self.bind_keys(hand.layer)
 
     def detach(self, layer: Labels) -> None:
         """Let a layer go; a stroke on it ends."""
@@ -132,6 +136,9 @@ class BrushTool(QObject):
             self.finish(hand)
             self._hands.remove(hand)
             hand.close()
+
+    def _on_step(self) -> None:
+        self.stepped.emit()
 
     def hold(self) -> None:
         """The mouse moves the views until `let_go`."""
@@ -219,8 +226,8 @@ class BrushTool(QObject):
             across = None if brush.ball else axis
             spacing = scene.spacing_mm
             found = footprint(last, place, brush.size_mm / 2, spacing, scene.shape, across)
-        if scene.put(found):
-            _redraw(stroke.hand)
+        if found is not None and scene.put(found):
+            stroke.hand.redraw(scene.labels, found[0])
 
     def finish(self, hand: Hand | None = None) -> None:
         """A stroke that is on ends here, as one step; those of another hand go on."""
@@ -245,7 +252,7 @@ class BrushTool(QObject):
         if stroke is not None and case is not None and case.labels is stroke.paint.labels:
             stroke.paint.take_back()
             case.previews.come_back(case.tracker)
-            _redraw(stroke.hand)
+            stroke.hand.redraw()
 
     def _free(self) -> bool:
         return self.editor is None or self.editor.rules.open
@@ -330,7 +337,7 @@ class BrushTool(QObject):
             return
         done = self._try(lambda: editor.apply(edit, name, chosen))
         self.said.emit(RULED if done is None and not self._free() else "")
-        _redraw(hand)
+        hand.redraw()
         self._done()
 
     # -- steps --------------------------------------------------------------------------------
@@ -351,7 +358,7 @@ class BrushTool(QObject):
 
     def _redraw_all(self) -> None:
         for hand in self._hands:
-            _redraw(hand)
+            hand.redraw()
         self._thumbnails.start()
 
     def _done(self) -> None:
@@ -400,7 +407,3 @@ def _voxel(place: Place, shape: Extent) -> tuple[int, int, int] | None:
     z, y, x = (int(n) for n in np.floor(place + 0.5))
     inside = 0 <= z < shape[0] and 0 <= y < shape[1] and 0 <= x < shape[2]
     return (z, y, x) if inside else None
-
-
-def _redraw(hand: Hand) -> None:
-    hand.layer.refresh(extent=False, thumbnail=False, highlight=False)

@@ -51,6 +51,27 @@ def test_a_fast_stroke_has_no_gaps(viewer, desk, brush, drag):
     assert len(desk.workbench.editor.history.steps) == 1
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (2, 1, 0)])
+def test_what_is_painted_shows_as_it_does_when_all_is_drawn_again(viewer, desk, brush, drag, order):
+    viewer.dims.order = order
+    viewer.dims.set_current_step(order[0], 6)
+    viewer.reset_view()
+    brush.state.set(ball=True, size_mm=4.0)
+    whole: list[object] = []
+    desk.labels.events.set_data.connect(lambda event: whole.append(event))
+    points = np.array([(4, 6, 8), (7, 9, 14)])
+    points[:, order[0]] = 6
+    canvas = canvas_of(viewer)
+    press(viewer, desk.labels, points[0])
+    send(canvas, QEvent.Type.MouseMove, on_canvas(viewer, desk.labels, points[1]), NONE, LEFT)
+    quick = viewer.screenshot(flash=False)
+    assert not whole, "the move drew its own piece only"
+    desk.labels.refresh()
+    np.testing.assert_array_equal(viewer.screenshot(flash=False), quick)
+    release(viewer, desk.labels, points[1])
+    assert desk.labels.data.any()
+
+
 def test_escape_in_mid_stroke_takes_it_back(viewer, desk, brush, qtbot):
     desk.labels.data[5, 10:14, 10:14] = 2
     desk.workbench.commit()
