@@ -49,7 +49,10 @@ class Letters:
 
     def shown(self) -> tuple[str, str, str, str]:
         """What stands at the top, right, bottom and left."""
-        return tuple(one.text if one.visible else "" for one in self._texts.values())
+        top, right, bottom, left = (
+            str(one.text) if one.visible else "" for one in self._texts.values()
+        )
+        return top, right, bottom, left
 
     def close(self) -> None:
         """Leave the viewer as it was."""

@@ -88,7 +88,7 @@ def _differs(one: Any, other: Any) -> bool:
 
 
 class Twins:
-    """Keeps the layers of one viewer model like those of another."""
+    """Keeps the layers of one viewer model like those of another; `dropped` hears of each end."""
 
     def __init__(
         self,
@@ -96,9 +96,10 @@ class Twins:
         target: ViewerModel,
         sharing: Callable[[Layer], Sharing],
         seen: Callable[[], bool],
+        dropped: Callable[[], None] = lambda: None,
     ) -> None:
         self._source, self._target = source, target
-        self._sharing, self._seen = sharing, seen
+        self._sharing, self._seen, self._dropped = sharing, seen, dropped
         self._twins: dict[Layer, Twin] = {}
         events = source.layers.events
         self._calls = [
@@ -148,6 +149,7 @@ class Twins:
         self._sharing(layer).remove(twin.copy)
         if twin.copy in self._target.layers:
             self._target.layers.remove(twin.copy)
+            self._dropped()
 
     def _on_active(self, event: Any = None) -> None:
         active = self._source.layers.selection.active

@@ -109,6 +109,7 @@ class Eye(QObject):
             *((one, self._on_turned) for one in (dims.order, dims.ndisplay)),
             *((one, self._on_looked) for one in (dims.point, camera.center, camera.zoom)),
             (model.canvas.events.size, self._on_looked),
+            (model.layers.events.removing, self.make_current),
         ]
         for emitter, call in self._calls:
             emitter.connect(call)
@@ -134,6 +135,14 @@ class Eye(QObject):
         if look is not None:
             axis = look.order[0]
             self.model.dims.set_point(axis + self.model.dims.ndim - 3, float(at[axis]))
+
+    def make_current(self, event: Any = None) -> None:
+        """Let what happens on the graphics card now happen to this canvas.
+
+        A layer that is removed gives back at once what it had there, to whichever canvas was drawn
+        last: with several canvases that is another one's, and the next drawing would crash.
+        """
+        self.canvas.makeCurrent()
 
     def close(self) -> None:
         """Leave the viewer as it was."""
@@ -218,8 +227,8 @@ class Pane(QWidget):
     def close_view(self) -> None:
         """Let napari end its part; the widget is of no use after that."""
         self._fit_soon.stop()
-        self.eye.close()
         self.model.layers.clear()
+        self.eye.close()
         self.qt_viewer.close()
         self.close()
         self.deleteLater()

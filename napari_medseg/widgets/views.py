@@ -162,7 +162,11 @@ class Views(QObject):
             self._stage.put(number, pane)
             if number in PLANES:
                 self._twins[number] = Twins(
-                    self.desk.viewer, pane.model, self.sharing, _seen(pane.eye)
+                    self.desk.viewer,
+                    pane.model,
+                    self.sharing,
+                    _seen(pane.eye),
+                    self.main.make_current,  # napari's own canvas may not be done with the layer
                 )
         self._solid = SolidView(self.panes[SOLID].model, self.desk, self)
         self._adopt()
