@@ -16,6 +16,7 @@ from napari_medseg.widgets.views import Views
 from napari_medseg.workbench import Workbench
 
 PLUGIN = "napari-medseg"
+VIEWS = "Views"  # keys of this group work whatever layer is active
 DOCKS = ("Segment", "Correct", "Fine-tune")  # in the order of the work
 
 _desks: weakref.WeakKeyDictionary[Viewer, Desk] = weakref.WeakKeyDictionary()
@@ -61,7 +62,8 @@ def watch_window(dock: QWidget, desk: Desk) -> None:
     window = dock.window()
     if isinstance(window, QMainWindow) and window.findChild(WindowWatch) is None:
         WindowWatch(window, desk)
-        desk.views = Views(desk, window)
+        desk.views = Views(desk, window, desk.toolbox.keys)
+        desk.toolbox.keys.attach(desk.viewer, VIEWS)
         desk.views.attach(desk.brush.attach)
         desk.views.pane_removed.connect(lambda _, layer: desk.brush.detach(layer))
         right = Qt.DockWidgetArea.RightDockWidgetArea

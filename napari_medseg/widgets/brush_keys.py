@@ -40,7 +40,7 @@ def commands_of(tool: BrushTool) -> tuple[Command, ...]:
         Command("smaller", "Smaller brush", GROUP, ("[",), lambda: state.grow(-1)),
         Command("larger", "Larger brush", GROUP, ("]",), lambda: state.grow(1)),
         Command("undo", "Undo", "Steps", ("Control-Z",), tool.undo),
-        Command("redo", "Redo", "Steps", ("Control-Shift-Z", "Control-Y"), tool.redo),
+        Command("redo", "Redo", "Steps", ("Control-Shift-Z",), tool.redo),
         Command("cancel", "Take the unfinished stroke back", GROUP, ("Escape",), tool.cancel),
         Command("close_outline", "Close the polygon", GROUP, ("Enter",), tool.close_outline),
         Command("last_corner", "Last corner away", GROUP, ("Backspace",), tool.step_back),

@@ -12,12 +12,15 @@ from qtpy.QtWidgets import QInputDialog, QWidget
 from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
 from napari_medseg.widgets.brush_panel import BrushPanel
+from napari_medseg.widgets.effort_sheet import EffortSheet
+from napari_medseg.widgets.history_panel import HistoryPanel
+from napari_medseg.widgets.key_sheet import KeySheet
 from napari_medseg.widgets.label_list import LabelList
 from napari_medseg.widgets.saving import save_mask, show_saving
 from napari_medseg.widgets.tally import words
+from napari_medseg.widgets.tool_panel import ToolPanel
 
 AXES = {0: "axial", 1: "coronal", 2: "sagittal"}
-MARK_KEY = "C"
 
 
 class CorrectDock(style.Column):
@@ -34,7 +37,11 @@ class CorrectDock(style.Column):
         self.panel = BrushPanel(self.desk)
         inner.addWidget(style.heading("Tool"))
         inner.addWidget(self.panel)
+        self.smart = ToolPanel(self.desk.toolbox)
+        inner.addWidget(self.smart)
         inner.addLayout(self._marks())
+        self.history = HistoryPanel(self.desk)
+        inner.addWidget(style.folded("History", self.history))
         inner.addLayout(self._saved())
         self.add(self.closed, self.start, self.body)
         self.rows.addStretch(1)
@@ -61,7 +68,12 @@ class CorrectDock(style.Column):
     def _saved(self) -> Any:
         self.changed = style.hint()
         self.saved = style.hint()
-        return style.stack(style.heading("So far"), self.changed, self.saved)
+        self.effort = style.button("Effort…", "Time, strokes and tools of this case; CSV of all")
+        self.keys = style.button("Keys…", "All keys on a sheet; each can be changed")
+        self.effort.clicked.connect(self._show_effort)
+        self.keys.clicked.connect(self._show_keys)
+        sheets = style.row(self.effort, self.keys, stretch=(1, 1))
+        return style.stack(style.heading("So far"), self.changed, self.saved, sheets)
 
     def _connect(self) -> None:
         desk = self.desk
@@ -109,6 +121,14 @@ class CorrectDock(style.Column):
         """Confirm the slice on the screen, or take that back."""
         self.desk.try_to(self.desk.toggle_mark)
         self._show_slice()
+
+    def _show_effort(self) -> None:
+        bench = self.desk.workbench
+        if bench.editor is not None:
+            EffortSheet(bench.editor.effort, bench.efforts(), self).show()
+
+    def _show_keys(self) -> None:
+        KeySheet(self.desk.toolbox.keys, self).show()
 
     def _go_on(self) -> None:
         show_dock(self.desk.viewer, "Fine-tune")

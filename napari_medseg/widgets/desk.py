@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari import Viewer
 from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -25,22 +26,20 @@ from napari_medseg.widgets.aside import Aside
 from napari_medseg.widgets.brush_hand import viewed_slice
 from napari_medseg.widgets.brush_tool import BrushTool
 from napari_medseg.widgets.model_import import ImportRun
-from napari_medseg.widgets.notices import tell_error, warn
+from napari_medseg.widgets.notices import try_to, warn
 from napari_medseg.widgets.painting import Painting
 from napari_medseg.widgets.runs import LearnRun, PredictRun
 from napari_medseg.widgets.tally import Tally
+from napari_medseg.widgets.toolbox import Toolbox
 from napari_medseg.workbench import Case, Workbench
 
 if TYPE_CHECKING:
     from napari_medseg.widgets.views import Views
 
-R = TypeVar("R")
-
 REFRESH_MS = 90  # a predicted mask grows on the screen at most eleven times a second
 VOLUMES_MS = 500
 POLL_MS = 400
 CLOSE_GRACE_S = 1.0
-MARK_KEY = "C"  # napari's own C acts on image layers only
 DEFAULT = PredictConfig()
 LAYER_EVENTS = ("mode", "brush_size", "selected_label", "n_edit_dimensions")
 
@@ -58,12 +57,10 @@ class Desk(QObject):
         A model came, or another one is in use.
     names_changed
         The list of structures, or which of them are hidden.
-    marks_changed, corrected
-        A slice was confirmed or not any more; a correction is on its way to disk.
+    marks_changed, corrected, saved
+        A slice was confirmed or not any more; a correction is on its way to disk, or there.
     volumes_due
         At most twice a second after voxels changed.
-    saved
-        What was corrected is on disk.
     slice_changed
         Another slice is looked at.
     layer_changed
@@ -101,6 +98,7 @@ class Desk(QObject):
         self._frame: int | None = None  # of a series, the one that is open
         self._aside = Aside()
         self.brush = BrushTool(workbench, self)
+        self.toolbox = Toolbox(self, self.brush)
         self.prediction = PredictRun(
             self,
             self.stroke_is_on,
@@ -212,11 +210,7 @@ class Desk(QObject):
         for name in LAYER_EVENTS:
             getattr(layer.events, name).connect(self._on_layer)
         layer.events.data.connect(self._on_data)
-        layer.bind_key(MARK_KEY, self._on_mark_key, overwrite=True)
         self.brush.attach(self.viewer, layer)
-
-    def _on_mark_key(self, layer: Labels) -> None:
-        self.mark_asked.emit()
 
     def _on_layer(self, event: Any = None) -> None:
         self.layer_changed.emit()
@@ -261,13 +255,7 @@ class Desk(QObject):
     def _show_colors(self) -> None:
         if self.labels is None or self.case is None:
             return
-        shown = [
-            replace(one, color="#00000000") if one.value in self.hidden else one
-            for one in self.case.names
-        ]
-        self.labels.colormap = layers.colormap_of(shown)
-        self.labels.features = layers.features_of(self.case.names)
-        layers.rename(self.labels, self.case.names)
+        layers.recolor(self.labels, self.case.names, self.hidden)
 
     def toggle_mark(self) -> None:
         """Confirm the slice on the screen, or take that back."""
@@ -307,14 +295,7 @@ class Desk(QObject):
         if ours:
             self.try_to(self.open_scan, ours[-1])
 
-    @staticmethod
-    def try_to(call: Callable[..., R], *arguments: Any) -> R | None:
-        """Call it; a refusal becomes a notification and gives None."""
-        try:
-            return call(*arguments)
-        except MedsegError as error:
-            tell_error(error)
-            return None
+    try_to = staticmethod(try_to)
 
     # -- painting -----------------------------------------------------------------------------
 
@@ -357,6 +338,17 @@ class Desk(QObject):
         """(axis, index) of the slice on the screen, on the case's array; None in 3-D."""
         return None if self.labels is None else viewed_slice(self.viewer, self.labels)
 
+    def look_at(self, voxel: Sequence[int]) -> None:
+        """Show a voxel (z, y, x) of the mask, in all views."""
+        if self.labels is None:
+            return
+        place = np.asarray(self.labels.data_to_world(voxel))
+        if self.views is not None:
+            self.views.go_to(place)
+        else:
+            first = self.viewer.dims.ndim - 3
+            self.viewer.dims.set_point(range(first, first + 3), place)
+
     # -- long work ----------------------------------------------------------------------------
 
     def predict(self, device: str, options: PredictConfig = DEFAULT) -> None:
@@ -370,11 +362,12 @@ class Desk(QObject):
         case, card = self._asked
         if case is None or card is None or case is not self.case:
             return
-        probability.remove(self.viewer, case)
-        if result.softmax is not None:
-            labels = card.recipe.labels
-            probability.show(self.viewer, case, labels, result.softmax, self.image)
-            self.select_labels()
+        chances = probability.renew(
+            self.viewer, case, card.recipe.labels, result.softmax, self.image
+        )
+        if self.workbench.editor is not None:
+            self.workbench.editor.chances = chances
+        self.select_labels()
 
     def _own_slice(self) -> tuple[int, int] | None:
         """The viewed slice on the scan's own grid."""
@@ -388,16 +381,16 @@ class Desk(QObject):
 
     def use_outcome(self) -> None:
         """Go on with what the last fine-tune gave."""
-        outcome, self.learning.result = self.learning.result, None
-        if outcome is not None:
-            self.workbench.use(outcome)
-            self.learning.changed.emit()
+        self._decide(self.workbench.use)
 
     def keep_old(self) -> None:
         """Go on with the model in use; the new one stays on the list."""
+        self._decide(self.workbench.keep_old)
+
+    def _decide(self, verdict: Callable[[Any], None]) -> None:
         outcome, self.learning.result = self.learning.result, None
         if outcome is not None:
-            self.workbench.keep_old(outcome)
+            verdict(outcome)
             self.learning.changed.emit()
 
     def corrected_cases(self) -> int:

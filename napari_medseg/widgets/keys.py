@@ -16,8 +16,6 @@ from qtpy.QtCore import QObject, Signal
 from napari_medseg.correction.whole import whole
 from napari_medseg.errors import InputError
 
-LABELS, ANYWHERE = "labels", "napari"  # napari's commands that work on our mask, and in any window
-
 
 @dataclass(frozen=True)
 class Command:
@@ -68,7 +66,7 @@ class KeyMap(QObject):
         self._file = file
         self._commands: dict[str, Command] = {}
         self._own: dict[str, tuple[str, ...]] = _read(file)
-        self._targets: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._targets: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -83,13 +81,13 @@ class KeyMap(QObject):
         """Add commands; one of the same name takes the other's place."""
         for command in commands:
             self._commands[command.name] = command
-            for target in self._targets:
+            for target in list(self._targets):
                 self._bind(target, command)
         self.changed.emit()
 
-    def attach(self, target: Any) -> None:
-        """Let the keys work on a layer or in a viewer, above napari's own."""
-        self._targets.add(target)
+    def attach(self, target: Any, group: str = "") -> None:
+        """Let the keys work on a layer or in a viewer, above napari's own; "" is all groups."""
+        self._targets[target] = group
         for command in self.commands:
             self._bind(target, command)
 
@@ -106,7 +104,7 @@ class KeyMap(QObject):
                 raise InputError(f"a key must do one thing, {key} is {other}; choose another")
         self._take_away(name)
         self._own[name] = keys
-        for target in self._targets:
+        for target in list(self._targets):
             self._bind(target, self._commands[name])
         self._save()
         self.changed.emit()
@@ -116,7 +114,7 @@ class KeyMap(QObject):
         for name in list(self._own.keys() & self._commands.keys()):
             self._take_away(name)
         self._own.clear()
-        for target in self._targets:
+        for target in list(self._targets):
             for command in self.commands:
                 self._bind(target, command)
         self._save()
@@ -131,11 +129,13 @@ class KeyMap(QObject):
         return next((words for words, keys in napari_keys() if wanted in keys), "")
 
     def _bind(self, target: Any, command: Command) -> None:
+        if self._targets[target] not in ("", command.group):
+            return
         for key in self.keys_of(command.name):
             target.bind_key(key, _called(command), overwrite=True)
 
     def _take_away(self, name: str) -> None:
-        for target in self._targets:
+        for target in list(self._targets):
             for key in self.keys_of(name):
                 target.bind_key(key, None)
 

@@ -8,7 +8,7 @@ to go back to the scan's own grid travels in the layer's metadata under "medseg"
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -236,6 +236,14 @@ def rename(layer: Labels, names: tuple[Label, ...]) -> None:
     origin = origin_of(layer)
     if origin is not None:
         layer.metadata[KEY] = replace(origin, names=names)
+
+
+def recolor(layer: Labels, names: tuple[Label, ...], hidden: Collection[int]) -> None:
+    """Show a mask's structures in their colours, but for those that are hidden."""
+    shown = [replace(one, color="#00000000") if one.value in hidden else one for one in names]
+    layer.colormap = colormap_of(shown)
+    layer.features = features_of(names)
+    rename(layer, names)
 
 
 def copy_labels(data: Any, into: npt.NDArray[np.unsignedinteger[Any]]) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 from napari.utils.notifications import (
     ErrorNotification,
@@ -14,6 +16,8 @@ from napari.utils.notifications import (
 
 from napari_medseg.errors import MedsegError
 
+R = TypeVar("R")
+
 
 def tell_error(error: BaseException) -> None:
     """What went wrong: a refusal as its sentence, a bug with its traceback one click away.
@@ -24,6 +28,15 @@ def tell_error(error: BaseException) -> None:
         show_error(str(error))
     else:
         notification_manager.dispatch(ErrorNotification(error))
+
+
+def try_to(call: Callable[..., R], *arguments: Any) -> R | None:
+    """Call it; a refusal becomes a notification and gives None."""
+    try:
+        return call(*arguments)
+    except MedsegError as error:
+        tell_error(error)
+        return None
 
 
 def tell(text: str) -> None:

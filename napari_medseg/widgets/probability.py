@@ -22,6 +22,25 @@ OPACITY = 0.4  # of the scan below, much is seen; with the mask on top still som
 NAME = "probability"
 
 
+def renew(
+    viewer: Viewer,
+    case: Case,
+    labels: Sequence[Label],
+    softmax: npt.NDArray[np.float16] | None,
+    above: Image | None,
+) -> dict[int, npt.NDArray[np.float16]]:
+    """Show the probabilities of a new prediction in place of earlier ones; by structure's number.
+
+    The arrays (Z, Y, X) on canonical axes are views of `softmax`; none where nothing was kept.
+    """
+    remove(viewer, case)
+    if softmax is None:
+        return {}
+    show(viewer, case, labels, softmax, above)
+    arrays = map(case.turn.apply, softmax[-len(labels) :])
+    return {label.value: array for label, array in zip(labels, arrays, strict=True)}
+
+
 def show(
     viewer: Viewer,
     case: Case,

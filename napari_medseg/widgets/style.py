@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -151,6 +152,27 @@ def column(widget: QWidget) -> QVBoxLayout:
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(6)
     return layout
+
+
+def folded(title: str, content: QWidget, shown: bool = False) -> QWidget:
+    """A part that a click on its title shows or hides."""
+    part, title_button = QWidget(), QToolButton()
+    title_button.setText(title)
+    title_button.setCheckable(True)
+    title_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    title_button.setStyleSheet("QToolButton { border: none; font-weight: 600; padding: 4px 0; }")
+
+    def show(on: bool) -> None:
+        title_button.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
+        content.setVisible(on)
+
+    title_button.toggled.connect(show)
+    rows = column(part)
+    rows.addWidget(title_button)
+    rows.addWidget(content)
+    title_button.setChecked(shown)
+    show(shown)
+    return part
 
 
 def percent_on_log_scale(value: float, low: float, high: float) -> int:

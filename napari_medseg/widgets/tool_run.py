@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,12 @@ from napari_medseg.correction.tools.tool import (
     Wants,
     propose,
 )
-from napari_medseg.errors import MedsegError
-from napari_medseg.widgets.desk import Desk
 from napari_medseg.widgets.layers import KEY, Origin
 from napari_medseg.widgets.pointer import Pointer
 from napari_medseg.widgets.runs import Run
+
+if TYPE_CHECKING:
+    from napari_medseg.widgets.desk import Desk
 
 NAME = "proposal"
 CLEAR = "#00000000"
@@ -36,7 +37,6 @@ COLORS: dict[int | None, str] = {
     OTHER: "#ffd23f",
 }
 OPACITY = 0.75
-APPLY_KEY, CANCEL_KEY = "Enter", "Escape"
 AGAIN_MS = 120  # after a knob was turned or the mask changed
 
 
@@ -99,16 +99,13 @@ class ToolRun(QObject):
         if layer is not None:
             self._desk.select_labels()
             self._pointer.watch(layer, tool.wants)
-            layer.bind_key(APPLY_KEY, self._on_apply_key, overwrite=True)
-            layer.bind_key(CANCEL_KEY, self._on_cancel_key, overwrite=True)
         self.changed.emit()
 
     def put_away(self) -> None:
         """No tool is in hand."""
-        self.cancel()
         self.tool = None
         self._pointer.let_go()
-        self.changed.emit()
+        self.cancel()
 
     def turn(self, knobs: Any) -> None:
         """Other knobs: what is proposed follows."""
@@ -229,15 +226,3 @@ class ToolRun(QObject):
         layer, self._layer = self._layer, None
         if layer is not None and layer in self._desk.viewer.layers:
             self._desk.viewer.layers.remove(layer)
-
-    # -- keys ---------------------------------------------------------------------------------
-
-    def _on_apply_key(self, layer: Labels) -> None:
-        try:
-            self.apply()
-        except MedsegError as error:
-            self.said = str(error)
-            self.changed.emit()
-
-    def _on_cancel_key(self, layer: Labels) -> None:
-        self.cancel()

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from napari_medseg.correction import effort
+from napari_medseg.correction.effort import Effort
 from napari_medseg.correction.record import Box, Correction, Deed, Example
 from napari_medseg.correction.store import Recovered, Store, content_key, data_folder
 from napari_medseg.errors import GridError, InputError, WriteError
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from napari_medseg.training.events import OutcomeCard
 
 
+KEY_SHOWN = 8  # digits of a case's key that tell it from others
 NO_CASE = "a scan must be open, none is; open one first"
 
 
@@ -212,8 +215,7 @@ class Workbench:
         corrector.names_changed.connect(lambda: self.names_changed.emit())
         corrector.labels_changed.connect(lambda box: self.labels_changed.emit(box))
         corrector.warned.connect(lambda told: self.warned.emit(told))
-        effort = self._recorder.effort_file(case.key)
-        return Editor(case, recovered.history, corrector, effort)
+        return Editor(case, recovered.history, corrector, self._recorder.effort_file(case.key))
 
     def close_case(self) -> None:
         """Close the open case, if any; nothing of it is lost."""
@@ -295,6 +297,15 @@ class Workbench:
         if self.case is not None:
             (keys.add if self.case.tracker.touched else keys.discard)(self.case.key)
         return len(keys)
+
+    def efforts(self) -> dict[str, Effort]:
+        """What each corrected case took, by the first digits of its key; the open one first."""
+        keys = self._recorder.corrected()
+        found = {key: effort.load(self._recorder.effort_file(key)) for key in keys}
+        if self.case is not None and self.editor is not None:
+            found.pop(self.case.key, None)
+            found = {self.case.key: self.editor.effort, **found}
+        return {key[:KEY_SHOWN]: one for key, one in found.items()}
 
     # ------------------------------------------------------------------ prediction
 
