@@ -69,6 +69,7 @@ class BrushPanel(QWidget):
         for kind, (name, tip) in TOOLS.items():
             self.buttons[kind] = one = style.button(name, tip)
             one.setCheckable(True)
+            style.narrow(one)
             self.tools.addButton(one)
             one.clicked.connect(lambda _=False, kind=kind: self.choose(kind))
         made = list(self.buttons.values())
@@ -131,7 +132,10 @@ class BrushPanel(QWidget):
             one.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
             one.setToolTip("Only voxels with grey values in this range are changed")
             one.setMinimumWidth(LEAST_PX)
+            style.narrow(one)
         self.no_limit = style.button("Off", "Any grey value")
+        style.narrow(self.pick)
+        style.narrow(self.no_limit)
         return style.stack(
             style.row(self.over, self.lock, stretch=(1, 0)),
             style.row(self.pick, self.low, self.high, self.no_limit, stretch=(2, 2, 2, 1)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from magicgui.widgets import CheckBox, create_widget
@@ -52,6 +53,9 @@ def field(name: str, hint: Any, value: Any) -> Any:
     if get_origin(hint) is Annotated:
         hint, bounds = get_args(hint)[:2]
         options = dict(bounds)
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        options["choices"] = [(str(one).capitalize(), one) for one in hint]
+        return create_widget(value=value, widget_type="ComboBox", name=name, options=options)
     if hint is float:
         options.setdefault("step", _step(value))
     return create_widget(value=value, annotation=hint, name=name, options=options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 from itertools import groupby
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from qtpy.QtWidgets import QMenu, QPushButton, QVBoxLayout, QWidget
 
@@ -101,9 +101,9 @@ class ToolPanel(QWidget):
             self._form_place.removeWidget(self._form)
             self._form.deleteLater()
             self._form = None
-        if tool is None or not fields(tool.knobs):
+        if tool is None or not shown_knobs(tool.knobs):
             return
-        self._form = Form(tool.knobs, {one.name: words_of(one.name) for one in fields(tool.knobs)})
+        self._form = Form(tool.knobs, {name: words_of(name) for name in shown_knobs(tool.knobs)})
         for widget in self._form.fields.values():
             widget.changed.connect(self._turn)
         self._form_place.addWidget(self._form)
@@ -111,6 +111,14 @@ class ToolPanel(QWidget):
     def _turn(self, value: object = None) -> None:
         if self._form is not None:
             self.run.turn(self._form.value())
+
+
+def shown_knobs(knobs: Any) -> list[str]:
+    """The fields that a person turns: all that are not marked as invisible."""
+    hints = get_type_hints(type(knobs), include_extras=True)
+    marks = {name: get_args(hint)[1:] for name, hint in hints.items()}
+    hidden = {name for name, one in marks.items() if any(m == {"visible": False} for m in one)}
+    return [one.name for one in fields(knobs) if one.name not in hidden]
 
 
 def words_of(name: str) -> str:

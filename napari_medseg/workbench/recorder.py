@@ -22,8 +22,11 @@ def came_back(case: Case, recovered: Recovered) -> str:
     strokes, marks = recovered.history.at, sum(len(marks) for marks in case.tracker.marks)
     if strokes:
         counted = "1 stroke" if strokes == 1 else f"{strokes} strokes"
+        verb, them = ("is", "it") if strokes == 1 else ("are", "them")
         since = _moment(recovered.history.steps[0].when)
-        return f"{counted} since {since} are back; the history holds them, to be taken back too"
+        return (
+            f"{counted} since {since} {verb} back; the history holds {them}, to be taken back too"
+        )
     if case.tracker.touched:
         return (
             f"earlier corrections of this scan are back: {case.tracker.painted} painted voxels "

@@ -1,0 +1,94 @@
+"""The smart tools as the Correct dock shows them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from napari_medseg.correction.edit import edit_of
+from napari_medseg.correction.tools.catalogue import catalogue
+from napari_medseg.widgets.history_panel import HistoryPanel
+from napari_medseg.widgets.tool_panel import ToolPanel, shown_knobs
+
+
+@pytest.fixture
+def panel(desk, qtbot) -> ToolPanel:
+    made = ToolPanel(desk.toolbox)
+    qtbot.addWidget(made)
+    return made
+
+
+def paint(desk, box, value: int) -> None:
+    editor = desk.workbench.editor
+    shape = tuple(part.stop - part.start for part in box)
+    editor.apply(edit_of(editor.scene(), box, np.ones(shape, bool), value), "brush", value)
+
+
+def test_every_tool_can_be_taken_up_from_the_menu_with_its_knobs(panel, desk):
+    groups = [action.menu() for action in panel.menu.actions()]
+    actions = [action for group in groups for action in group.actions()]
+    by_name = {tool.name: tool for tool in catalogue()}
+    assert sorted(action.text() for action in actions) == sorted(by_name)
+    for action in actions:
+        action.trigger()
+        tool = by_name[action.text()]
+        assert desk.toolbox.smart.tool is tool
+        assert tool.name in panel.choose.text()
+        form = panel._form
+        assert (form is None) == (not shown_knobs(tool.knobs))
+        assert form is None or form.value() == tool.knobs
+        assert len(shown_knobs(tool.knobs)) <= len(fields(tool.knobs))
+
+
+def test_preview_and_apply_by_button(panel, desk, qtbot):
+    paint(desk, (slice(5, 6), slice(8, 12), slice(8, 12)), 1)
+    paint(desk, (slice(5, 6), slice(20, 21), slice(20, 21)), 1)
+    desk.toolbox.smart.choose(next(t for t in catalogue() if t.name == "Keep largest"))
+    panel.preview.click()
+    qtbot.waitUntil(lambda: panel.apply.isEnabled(), timeout=5000)
+    panel.apply.click()
+    assert np.count_nonzero(desk.labels.data) == 16
+    assert not panel.apply.isEnabled()
+
+
+def test_next_error_goes_there_and_its_fix_is_applied_as_one_step(panel, desk, viewer, qtbot):
+    for z in range(2, 9):
+        paint(desk, (slice(z, z + 1), slice(6, 16), slice(6, 16)), 1)
+    paint(desk, (slice(4, 5), slice(21, 22), slice(21, 22)), 1)
+    panel.next.click()
+    qtbot.waitUntil(lambda: desk.toolbox.smart.proposal is not None, timeout=10000)
+    assert desk.viewed_slice() == (0, 4)
+    assert panel.doubt.text()
+    qtbot.waitUntil(lambda: not desk.toolbox.smart.busy, timeout=5000)
+    assert desk.toolbox.smart.apply()
+    assert desk.labels.data[4, 21, 21] == 0
+    assert desk.workbench.editor.undo()
+    assert desk.labels.data[4, 21, 21] == 1
+
+
+def test_the_history_lists_steps_and_a_click_goes_to_any(desk, qtbot):
+    history = HistoryPanel(desk)
+    qtbot.addWidget(history)
+    for value in (1, 2, 3):
+        paint(desk, (slice(5, 6), slice(8, 12), slice(8, 12)), value)
+    assert history.list.count() == 4
+    assert "brush, 16 voxels" in history.list.item(0).text()
+    history.list.itemClicked.emit(history.list.item(2))
+    assert desk.labels.data.max() == 1
+    history.list.itemClicked.emit(history.list.item(0))
+    assert desk.labels.data.max() == 3
+    history.list.itemClicked.emit(history.list.item(3))
+    assert not desk.labels.data.any()
+
+
+def test_work_is_counted_and_comes_again_with_the_case(desk, scan, viewer):
+    paint(desk, (slice(5, 6), slice(8, 12), slice(8, 12)), 1)
+    viewer.dims.set_current_step(0, 3)
+    viewer.dims.set_current_step(0, 4)
+    desk.open_volume(scan)
+    effort = desk.workbench.editor.effort
+    assert (effort.strokes["brush"], effort.voxels["brush"]) == (1, 16)
+    assert {(0, 3), (0, 4)} <= effort.slices
+    assert [one.strokes.total() for one in desk.workbench.efforts().values()] == [1]
