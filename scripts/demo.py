@@ -151,9 +151,11 @@ class Session:
 
     def correct(self) -> str:
         dock = self.front("Correct")
+        from napari_medseg.widgets.brush_state import Tool
+
         self.desk.labels.selected_label = TUMOUR
-        self.robot.click(dock.buttons["paint"])
-        dock.brush.setValue(BRUSH_MM)
+        self.robot.click(dock.panel.buttons[Tool.BRUSH])
+        dock.panel.brush.setValue(BRUSH_MM)
         for index in self.taught:
             self.look_at(index)
             self.paint(index)
@@ -222,7 +224,7 @@ class Session:
         self.robot.rest(0.7)
 
     def paint(self, index: int) -> None:
-        self.robot.fill_by_hand(self.desk.labels, index, self.truth[index] == TUMOUR)
+        self.robot.fill_by_hand(self.desk.labels, index, self.truth[index] == TUMOUR, BRUSH_MM)
 
     def look_at(self, index: int) -> None:
         self.viewer.dims.set_current_step(0, index)

@@ -109,9 +109,11 @@ class Robot:
         event = QMouseEvent(kind, place, on_screen, button, held, Qt.KeyboardModifier.NoModifier)
         QApplication.sendEvent(native, event)
 
-    def fill_by_hand(self, layer: Any, index: int, shape: npt.NDArray[np.bool_]) -> None:
-        """Paint a (Y, X) shape in an axial slice with the brush of the layer, row by row."""
-        for stroke in strokes_over(shape, int(layer.brush_size)):
+    def fill_by_hand(
+        self, layer: Any, index: int, shape: npt.NDArray[np.bool_], brush_mm: float
+    ) -> None:
+        """Paint a (Y, X) shape in an axial slice with a brush of that diameter, row by row."""
+        for stroke in strokes_over(shape, max(1, int(brush_mm / layer.scale[-1]))):
             self.drag(layer, [(index, y, x) for y, x in stroke])
 
     def picture(self, name: str) -> Path:
