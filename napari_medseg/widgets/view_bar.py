@@ -43,7 +43,7 @@ class ViewBar(QWidget):
         self.compare = CompareRow(views)
         self.presets: tuple[windowing.Preset, ...] = ()
         self.four = _toggle("Four views", "Axial, coronal, sagittal and 3-D (T)")
-        self.options = _menu("Options ▾", "Lines, zoom, wheel")
+        self.options = _menu("Options", "Lines, zoom, wheel")
         self.window_choice, self.numbers = QComboBox(), QLabel()
         self.window_choice.setToolTip("Grey values (W: next; Shift + right drag changes them)")
         self.opacity = QSlider(Qt.Orientation.Horizontal)
