@@ -92,11 +92,21 @@ def look_of(viewer: ViewerModel, size: tuple[int, int]) -> Look | None:
 
 
 def upright(viewer: ViewerModel) -> None:
-    """Let a view that shows z along its rows have Superior at the top, as everybody reads it."""
-    rows = viewer.dims.order[-2] - (viewer.dims.ndim - 3)
-    wanted = "up" if rows == 0 else "down"
-    if str(viewer.scene.camera.orientation2d[0]) != wanted:
-        viewer.scene.camera.orientation2d = (wanted, "right")
+    """Let a view that shows z along its rows have Superior at the top, and 3-D be no mirror.
+
+    Since 0.6 napari's third axis grows towards the eye: a patient, whose axes are right-handed as
+    x, y, z, would have the liver on the left side.
+    """
+    order = [axis - (viewer.dims.ndim - 3) for axis in viewer.dims.order[-3:]]
+    flat = viewer.dims.ndisplay == 2
+    even = (order[1] - order[0]) % 3 == 1
+    wanted = (
+        "away" if even else "towards",
+        "up" if flat and order[1] == 0 else "down",
+        "right",
+    )
+    if tuple(str(one) for one in viewer.scene.camera.orientation) != wanted:
+        viewer.scene.camera.orientation = wanted
 
 
 def words(place_mm: Place) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -64,9 +65,9 @@ class Sharing(QObject):
         super().__init__(parent)
         self._members: list[Member] = []
         self._drawing: Member | None = None
+        self._drawn_at = 0.0
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
-        self._soon.setInterval(FRAME_MS)
         self._soon.timeout.connect(self.draw)
 
     def add(self, layer: Layer, viewer: ViewerModel, seen: Callable[[], bool]) -> None:
@@ -99,11 +100,13 @@ class Sharing(QObject):
             if one is not source and one.shows(reach):
                 one.stale = True
         if not self._soon.isActive():
-            self._soon.start()
+            rest = FRAME_MS - (time.perf_counter() - self._drawn_at) * 1000
+            self._soon.start(max(0, round(rest)))  # the first piece of a stroke at once
         self.changed.emit()
 
     def draw(self) -> None:
         """Draw again what is seen and is not as it should be; the rest waits until it is seen."""
+        self._drawn_at = time.perf_counter()
         for one in self._members:
             if one.stale and one.seen():
                 self._drawing, one.stale = one, False

@@ -180,8 +180,7 @@ class Eye(QObject):
         camera.center = (camera.center[0], *middle)
 
     def _on_turned(self, event: Any = None) -> None:
-        if self.model.dims.ndisplay == 2:
-            upright(self.model)
+        upright(self.model)
         self.letters.show(self.look())
         self.turned.emit()
 

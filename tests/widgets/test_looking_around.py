@@ -34,7 +34,7 @@ def scan_of(codes: str) -> Volume:
 
 @pytest.mark.parametrize("codes", CODES)
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (0, 2, 1), (2, 1, 0)])
-def test_the_letters_are_at_the_sides_where_the_marked_corner_is_seen(codes, order):
+def test_each_view_says_the_sides_of_the_patient(codes, order):
     viewer = ViewerModel()
     (layer,) = layers.show(viewer, scan_of(codes))
     viewer.dims.order = order

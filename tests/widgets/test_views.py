@@ -78,7 +78,7 @@ def turn(canvas, notches: int) -> None:
     QApplication.sendEvent(canvas, event)
 
 
-def test_all_views_go_to_the_voxel_that_is_pointed_at_and_say_where_they_are(views):
+def test_a_middle_click_moves_all_views_to_the_voxel_and_the_lines_cross_there(views, qtbot):
     desk = views.desk
     for number, voxel in ((0, (6, 20, 3)), (CORONAL, (9, 20, 17)), (SAGITTAL, (2, 5, 17))):
         axis = eye_of(views, number).look().order[0]
@@ -94,7 +94,8 @@ def test_all_views_go_to_the_voxel_that_is_pointed_at_and_say_where_they_are(vie
             assert (cross.x(), cross.y()) == pytest.approx((truth.x(), truth.y()), abs=1.5)
     assert not desk.labels.data.any(), "a click with the middle button paints nothing"
     _the_wheel_turns_one_view_and_moves_the_lines_of_the_others(views)
-    _each_view_says_the_sides_of_the_patient(views)
+    _the_letters_follow_each_view(views)
+    _the_solid_view_is_no_mirror(views, qtbot)
 
 
 def _the_wheel_turns_one_view_and_moves_the_lines_of_the_others(views):
@@ -108,7 +109,7 @@ def _the_wheel_turns_one_view_and_moves_the_lines_of_the_others(views):
     assert views.voxel(views.at)[0] == 2, "napari's own slider moves the cursor too"
 
 
-def _each_view_says_the_sides_of_the_patient(views):
+def _the_letters_follow_each_view(views):
     shown = [eye_of(views, n).letters.shown() for n in (0, CORONAL, SAGITTAL)]
     assert shown == [("A", "L", "P", "R"), ("S", "L", "I", "R"), ("S", "P", "I", "A")]
     views.desk.viewer.dims.order = (2, 0, 1)
@@ -214,3 +215,21 @@ def _tools_hear_of_each_pane_and_of_its_end(views):
     views.desk.viewer.layers.remove(views.desk.labels)
     assert gone == [layer for _, layer in heard]
     assert not views.bar.isVisible()
+
+
+def _the_solid_view_is_no_mirror(views, qtbot):
+    """From the front, head up: the patient's left is on the right of the screen."""
+    solid, labels = views.panes[3], views.desk.labels
+    labels.data[2:10, 4:20, 4:20] = 1
+    labels.refresh()
+    qtbot.waitUntil(lambda: len(solid.model.layers) > 1, timeout=10_000)
+    solid.eye.canvas.repaint()
+    scene = solid.qt_viewer.canvas.view.scene
+
+    def screen(voxel):
+        x, y, _, w = scene.transform.map([*labels.data_to_world(voxel)[::-1], 1])[:4]
+        return x / w, y / w
+
+    (x, y), (left, _), (_, top) = screen((6, 12, 12)), screen((6, 12, 22)), screen((11, 12, 12))
+    assert left > x
+    assert top < y
