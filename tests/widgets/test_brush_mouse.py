@@ -112,9 +112,8 @@ def test_every_stroke_is_undone_and_redone_by_key_bit_for_bit(viewer, desk, brus
     for _ in range(steps):
         qtbot.keyClick(canvas_of(viewer), Qt.Key.Key_Z, CTRL)
     np.testing.assert_array_equal(desk.labels.data, masks[0])
-    for _ in range(steps - 1):
+    for _ in range(steps):
         qtbot.keyClick(canvas_of(viewer), Qt.Key.Key_Z, CTRL | SHIFT)
-    qtbot.keyClick(canvas_of(viewer), Qt.Key.Key_Y, CTRL)
     np.testing.assert_array_equal(desk.labels.data, masks[-1])
 
 
