@@ -1,4 +1,9 @@
-"""The view that shows the structures in 3-D; it follows when the hand has come to rest."""
+"""The view that shows the structures in 3-D; it follows when the hand has come to rest.
+
+napari's third axis grows towards the eye, which makes a mirror image of a patient (x, y, z are
+right-handed); with the axis turned away its light would fall from behind. So all that is shown here
+has x negated.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 REST_MS = 1500  # after the last stroke
 CURSOR_MS = 150
 CLOSE_GRACE_S = 2.0
+MIRROR = np.array((1, 1, -1), np.float32)
 
 
 class SolidView(QObject):
@@ -122,7 +128,7 @@ class SolidView(QObject):
             self._model.layers.remove(self._shown.pop(value))
         for value, one in found.items():
             if value in self._shown:
-                self._shown[value].data = (one.vertices, one.faces)
+                self._shown[value].data = (one.vertices * MIRROR, one.faces)
             else:
                 self._shown[value] = self._add(one)
         self._recolor()
@@ -135,9 +141,9 @@ class SolidView(QObject):
         layer = self._desk.labels
         assert layer is not None
         made = SurfaceLayer(
-            (one.vertices, one.faces),
+            (one.vertices * MIRROR, one.faces),
             scale=layer.scale,
-            translate=layer.translate,
+            translate=layer.translate * MIRROR,
             units=layer.units,
             shading="smooth",
             name=one.label.name,
@@ -173,11 +179,12 @@ class SolidView(QObject):
         for axis in range(3):
             lines[axis, 0] = at
             lines[axis, 0, axis], lines[axis, 1, axis] = 0, shape[axis] - 1
+        lines *= MIRROR
         if self._cursor is None:
             self._cursor = Vectors(
                 lines,
                 scale=layer.scale,
-                translate=layer.translate,
+                translate=layer.translate * MIRROR,
                 units=layer.units,
                 edge_color=["#9aa0a8"] * 3,
                 edge_width=0.6,

@@ -90,8 +90,10 @@ class Eye(QObject):
         qt_viewer: QtViewer,
         scrolls: Callable[[], bool],
         keys: QWidget | None = None,
+        turns: bool = True,
     ) -> None:
         super().__init__()
+        self._turns = turns  # whether the camera is turned so that the patient is upright
         self.model, self.canvas = model, qt_viewer.canvas.native
         self.header = Header()
         self.letters = Letters(model)
@@ -180,7 +182,8 @@ class Eye(QObject):
         camera.center = (camera.center[0], *middle)
 
     def _on_turned(self, event: Any = None) -> None:
-        upright(self.model)
+        if self._turns:
+            upright(self.model)
         self.letters.show(self.look())
         self.turned.emit()
 
@@ -200,7 +203,7 @@ class Pane(QWidget):
         if flat:
             self.model.dims.order = ORDERS[number]
         self.qt_viewer = QtViewer(self.model)
-        self.eye = Eye(self.model, self.qt_viewer, scrolls, keys)
+        self.eye = Eye(self.model, self.qt_viewer, scrolls, keys, turns=flat)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

@@ -220,16 +220,21 @@ def _tools_hear_of_each_pane_and_of_its_end(views):
 def _the_solid_view_is_no_mirror(views, qtbot):
     """From the front, head up: the patient's left is on the right of the screen."""
     solid, labels = views.panes[3], views.desk.labels
-    labels.data[2:10, 4:20, 4:20] = 1
+    views.desk.workbench.add_label("left")
+    left, right = views.desk.case.names[-1].value, 1
+    labels.data[2:10, 4:20, 2:8], labels.data[6:12, 4:20, 16:22] = right, left
     labels.refresh()
-    qtbot.waitUntil(lambda: len(solid.model.layers) > 1, timeout=10_000)
+    qtbot.waitUntil(lambda: len(solid.model.layers) > 2, timeout=10_000)
     solid.eye.canvas.repaint()
     scene = solid.qt_viewer.canvas.view.scene
 
-    def screen(voxel):
-        x, y, _, w = scene.transform.map([*labels.data_to_world(voxel)[::-1], 1])[:4]
+    def screen(name):
+        layer = solid.model.layers[name]
+        middle = layer.data_to_world(layer.data[0].mean(0))
+        x, y, _, w = scene.transform.map([*middle[::-1], 1])[:4]
         return x / w, y / w
 
-    (x, y), (left, _), (_, top) = screen((6, 12, 12)), screen((6, 12, 22)), screen((11, 12, 12))
-    assert left > x
-    assert top < y
+    (x, y), (left_x, higher_y) = screen("organ"), screen("left")
+    assert left_x > x
+    assert higher_y < y
+    labels.data[:] = 0
