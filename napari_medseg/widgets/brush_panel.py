@@ -55,6 +55,7 @@ class BrushPanel(QWidget):
             else:
                 rows.addLayout(part)
         self.said = style.hint()
+        style.say(self.said, "")
         rows.addWidget(self.said)
         for one in self.findChildren(QPushButton):
             one.setMinimumWidth(LEAST_PX)
