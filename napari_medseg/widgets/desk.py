@@ -393,13 +393,10 @@ class Desk(QObject):
             verdict(outcome)
             self.learning.changed.emit()
 
-    def corrected_cases(self) -> int:
-        """How many cases there are to learn from."""
-        return self.workbench.corrected_cases()
-
     def corrected_slices(self) -> int:
         """Slices of the open case to learn from, where it is the only case; else more than one."""
-        return self.tally.slices if self.tally is not None and self.corrected_cases() == 1 else 2
+        alone = self.tally is not None and self.workbench.corrected_cases() == 1
+        return self.tally.slices if self.tally is not None and alone else 2
 
     # -- the workbench's word -----------------------------------------------------------------
 
@@ -445,16 +442,20 @@ class Desk(QObject):
         if self.closed:
             return
         self.closed = True
-        if self.views is not None:
-            self.views.close()
+        try:
+            if self.views is not None:
+                self.views.close()
+        finally:
+            self._end_work()
+
+    def _end_work(self) -> None:
         self._let_go()
         for run in (self.prediction, self.learning, self.importing):
             if run.worker is not None:
                 run.worker.stop()
         self.workbench.close()
-        self.prediction.abandon(CLOSE_GRACE_S)
-        self.learning.abandon(CLOSE_GRACE_S)
-        self.importing.abandon(CLOSE_GRACE_S)
+        for run in (self.prediction, self.learning, self.importing):
+            run.abandon(CLOSE_GRACE_S)
         for timer in (self._refresh_soon, self._volumes_soon, self._open_soon, self._watchman):
             timer.stop()
 

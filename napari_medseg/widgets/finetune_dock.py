@@ -133,14 +133,14 @@ class FineTuneDock(style.Column):
         """Why it cannot start yet."""
         if self.desk.workbench.segmenter is None:
             return "Load a model first, in the dock Segment."
-        if self.desk.corrected_cases() == 0:
+        if self.desk.workbench.corrected_cases() == 0:
             return "Nothing to learn from yet: paint a stroke or confirm a slice in Correct."
         if self.desk.corrected_slices() == 1:
             return "Correct or confirm one more slice: one teaches, the other checks."
         return ""
 
     def _show_corrected(self) -> None:
-        cases, tally = self.desk.corrected_cases(), self.desk.tally
+        cases, tally = self.desk.workbench.corrected_cases(), self.desk.tally
         text = words(cases, "case")
         if tally is not None and tally.voxels:
             here = f"{words(tally.slices, 'slice')}, {words(tally.voxels, 'voxel')}"

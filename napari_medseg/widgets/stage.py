@@ -76,6 +76,11 @@ class Stage:
         self.show(False, -1)
         self._main = None
 
+    def forget(self) -> None:
+        """Hold nothing more: the window is gone, and all widgets with it."""
+        self._views.clear()
+        self._main = None
+
     def show(self, four: bool, enlarged: int) -> None:
         """All views, or one of them in the place of all."""
         alone = enlarged if four else 0

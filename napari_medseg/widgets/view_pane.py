@@ -148,12 +148,17 @@ class Eye(QObject):
 
     def close(self) -> None:
         """Leave the viewer as it was."""
-        for emitter, call in self._calls:
-            emitter.disconnect(call)
+        self.forget()
         self.gestures.close()
         self.letters.close()
         self.crosshair.hide()
         self.crosshair.deleteLater()
+
+    def forget(self) -> None:
+        """Hear nothing more of the viewer."""
+        for emitter, call in self._calls:
+            emitter.disconnect(call)
+        self._calls.clear()
 
     def _idle(self) -> bool:
         active = self.model.layers.selection.active

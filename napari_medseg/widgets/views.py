@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Layer
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QMainWindow
 
@@ -388,6 +389,16 @@ class Views(QObject):
             timer.stop()
         if self._solid is not None:
             self._solid.close()
+        if isalive(self.main.canvas):  # type: ignore[no-untyped-call]
+            self._take_down()
+        else:  # Qt has taken the window and all that stands in it
+            self._stage.forget()
+            for eye in (self.main, *(pane.eye for pane in self.panes.values())):
+                eye.forget()
+        for mine in (self._painted, self._twins, self._sharings, self.panes):
+            mine.clear()
+
+    def _take_down(self) -> None:
         for number in list(self._painted):
             self._let_go(number)
         self.bar.close_bar()
@@ -399,8 +410,6 @@ class Views(QObject):
         for pane in self.panes.values():
             pane.close_view()
         self.main.close()
-        for mine in (self._painted, self._twins, self._sharings, self.panes):
-            mine.clear()
 
 
 def _seen(eye: Eye) -> Callable[[], bool]:

@@ -56,7 +56,7 @@ def test_a_series_is_closed_between_two_tiles_of_a_frame(
     seen = len(echo.seen)
     job.close()
     assert 0 < seen < 5, "a frame has more tiles than that"
-    assert len(echo.seen) == seen
+    assert len(echo.seen) <= seen + 1, "the tile that was being computed is the last"
 
 
 def test_what_is_told_after_a_tile_reaches_the_frame_at_hand() -> None:

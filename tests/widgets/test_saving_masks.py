@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,7 @@ def running(desk, qtbot, monkeypatch):
         yield BoxDone((0, 0, 0), np.full((1, *size), FINAL, np.uint8))
         yield BoxDone((1, 0, 0), np.full((1, *size), LOOK, np.uint8), preview=True)
         while True:
+            time.sleep(0.02)
             yield Progress(1, 2)
 
     monkeypatch.setattr(desk.workbench, "predict", job)
