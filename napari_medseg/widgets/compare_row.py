@@ -10,7 +10,7 @@ import numpy.typing as npt
 from napari.layers import Labels
 from napari.utils import DirectLabelColormap
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QButtonGroup, QComboBox, QFileDialog, QLabel, QSizePolicy, QWidget
+from qtpy.QtWidgets import QButtonGroup, QComboBox, QFileDialog, QLabel, QSizePolicy
 
 from napari_medseg import io
 from napari_medseg.correction.record import Correction
@@ -28,7 +28,7 @@ SHOWS = {"A": "The open mask", "B": "The other mask", "Difference": "Where only 
 FILE = "A file…"
 
 
-class CompareRow(QWidget):
+class CompareRow(style.Slim):
     """A and B, one of them or their difference; shown while masks are compared."""
 
     def __init__(self, views: Views) -> None:
@@ -56,6 +56,8 @@ class CompareRow(QWidget):
             stretch=(0, 0, 0, 0, 0, 0, 1),
         )  # fmt: skip
         row.setContentsMargins(4, 0, 4, 0)
+        row.setSizeConstraint(row.SizeConstraint.SetNoConstraint)
+        self.spare = (self.legend, self.what)
         self.setLayout(row)
         self.hide()
         self._connect()

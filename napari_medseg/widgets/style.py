@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
+from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -138,6 +138,33 @@ def swatch(color: str, size: int = 14) -> QIcon:
     painter.drawRoundedRect(0, 0, size, size, 3, 3)
     painter.end()
     return QIcon(picture)
+
+
+class Slim(QWidget):
+    """A row that never makes its window wider: what it can do without goes where room is lacking.
+
+    `spare` are widgets of the row, the first to go first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spare: tuple[QWidget, ...] = ()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802  Qt's name
+        return QSize(0, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        layout = self.layout()
+        if layout is None:
+            return
+        for one in self.spare:
+            one.show()
+        for one in self.spare:
+            layout.invalidate()
+            if layout.minimumSize().width() <= self.width():
+                break
+            one.hide()
 
 
 def stack(*items: QWidget | QLayout) -> QVBoxLayout:

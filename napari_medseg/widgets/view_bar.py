@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QMenu,
     QSlider,
     QToolButton,
-    QWidget,
 )
 
 from napari_medseg.widgets import style, windowing
@@ -34,7 +33,7 @@ OPTIONS = {  # of the menu: the state's name, its words
 }
 
 
-class ViewBar(QWidget):
+class ViewBar(style.Slim):
     """Works on the views that it is given; says what they show."""
 
     def __init__(self, views: Views) -> None:
@@ -65,7 +64,10 @@ class ViewBar(QWidget):
         for widget in (self.four, self.options, self.window_choice, self.numbers):
             row.addWidget(widget)
         row.addStretch(1)
-        for widget in (QLabel("Mask"), self.opacity, self.outline, self.hidden, self.comparing):
+        row.setSizeConstraint(QHBoxLayout.SizeConstraint.SetNoConstraint)
+        words = QLabel("Mask")
+        self.spare = (self.numbers, words, self.opacity, self.options, self.comparing, self.outline)
+        for widget in (words, self.opacity, self.outline, self.hidden, self.comparing):
             row.addWidget(widget)
 
     def _fill_menu(self) -> None:

@@ -71,6 +71,7 @@ class Views(QObject):
         self._unit = ""
         self.main = Eye(desk.viewer, main, lambda: self.state.scrolls and self.open)
         self.status = QLabel()
+        self.status.setMinimumWidth(1)  # a long line is cut, the window stays as it is
         self.bar = ViewBar(self)
         self._stage = Stage(
             window, main, self.main.header, (self.bar, self.bar.compare), self.status

@@ -11,6 +11,7 @@ import pytest
 
 from napari_medseg.inference.config import EngineName, Mode
 from napari_medseg.training.config import FineTuneConfig
+from napari_medseg.widgets import style
 from napari_medseg.widgets.curves import MOST_POINTS, thinned
 from napari_medseg.widgets.forms import Form
 from napari_medseg.widgets.label_list import millilitres
@@ -129,3 +130,21 @@ def test_the_options_offer_the_engines_at_hand_and_every_mode_in_words(qtbot):
     engine.value, mode.value = EngineName.TORCH, Mode.FULL
     assert (options.value().engine, options.value().mode) == (EngineName.TORCH, Mode.FULL)
     assert engine.native.currentText() == "PyTorch, 32 bits (the reference)"
+
+
+def test_a_slim_row_drops_what_it_can_do_without_and_brings_it_back(qtbot):
+    row = style.Slim()
+    qtbot.addWidget(row)
+    needed, spare = style.button("needed"), style.button("a long text that can be done without")
+    layout = style.row(needed, spare)
+    layout.setSizeConstraint(layout.SizeConstraint.SetNoConstraint)
+    row.setLayout(layout)
+    row.spare = (spare,)
+    row.show()
+    row.resize(600, 40)
+    assert spare.isVisible()
+    row.resize(needed.sizeHint().width() + 30, 40)
+    assert needed.isVisible()
+    assert not spare.isVisible()
+    row.resize(600, 40)
+    assert spare.isVisible()
