@@ -32,12 +32,15 @@ class Scene:
     chances
         Probability of a label, float16 (Z, Y, X), in [0, 1], by its number; empty where no model
         gave any.
+    taken
+        Numbers that no new structure may have: those that are named, whether drawn or not.
     """
 
     image: npt.NDArray[Any]
     labels: Labels
     spacing_mm: tuple[float, float, float]
     chances: Mapping[int, npt.NDArray[np.floating[Any]]] = field(default_factory=dict)
+    taken: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if self.image.shape != self.labels.shape:
@@ -84,11 +87,14 @@ class Edit:
         Shape of the box, type of the mask.
     said
         What it does, for the user: "3 islands, 214 voxels".
+    where
+        bool, shape of the box: the voxels that it is about; None: those that change.
     """
 
     box: Box
     labels: Labels
     said: str = ""
+    where: Bools | None = None
 
 
 class Reach(StrEnum):
@@ -154,11 +160,11 @@ def ruled(edit: Edit, scene: Scene, rules: Rules, chosen: int) -> Edit:
     may = rules.may_change(now, scene.image[edit.box], chosen)
     may &= ~np.isin(edit.labels, list(rules.locked))
     labels = np.where(may, edit.labels, now).astype(now.dtype, copy=False)
-    return Edit(edit.box, labels, edit.said)
+    return Edit(edit.box, labels, edit.said, edit.where)
 
 
 def edit_of(scene: Scene, box: Box, where: Bools, value: int, said: str = "") -> Edit:
     """An edit that sets some voxels of a box, bool of its shape, to one value."""
     labels = scene.labels[box].copy()
     labels[where] = value
-    return Edit(box, labels, said)
+    return Edit(box, labels, said, where)

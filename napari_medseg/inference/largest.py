@@ -113,7 +113,7 @@ def _find(logits: torch.Tensor, number: torch.Tensor, of_group: torch.Tensor | N
         best = tops.max(axis=0)
         reached = (tops == best).any(axis=1).repeat(GROUP)[: len(part)]
         labels = reached.nonzero()[0]
-        into[span] = np.append(labels, len(part)).astype(np.int16)[_before(part, labels, best)]
+        into[span] = np.append(labels, 0).astype(np.int16)[_before(part, labels, best)]
 
 
 def _before(

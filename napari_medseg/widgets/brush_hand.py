@@ -130,8 +130,8 @@ class Hand:
     def _on_mode(self, event: Any) -> None:
         """napari's own buttons and keys take up our tools."""
         mode = str(self.layer.mode)
-        if self._taking:
-            return
+        if self._taking or not self.layer.visible:
+            return  # napari itself puts the mode of a hidden layer aside, and back again
         event.blocked = True  # nobody shall see a mode that lasts no longer than this event
         if mode in STANDS_FOR:
             self.tool.state.set(tool=STANDS_FOR[mode])

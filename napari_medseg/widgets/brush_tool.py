@@ -118,6 +118,11 @@ class BrushTool(QObject):
             self.state.set(size_mm=FIRST_VOXELS * hand.finest_mm)
         self._bind()
 
+    @property
+    def layers(self) -> list[Labels]:
+        """The layers of the open mask that can be painted on, one a view."""
+        return [hand.layer for hand in self._hands]
+
     def hand_of(self, layer: Labels) -> Hand | None:
         """The hand over a layer; None where there is none."""
         return next((one for one in self._hands if one.layer is layer), None)
@@ -316,7 +321,11 @@ class BrushTool(QObject):
             edit = pour(scene, voxel, axis, value, reach)
             self._apply(editor, edit, "fill", _chosen(hand), hand)
         elif brush.tool is Tool.LABEL:
+            if not scene.labels[voxel]:
+                self.said.emit("That is background; click on a structure.")
+                return
             hand.layer.selected_label = int(scene.labels[voxel])
+            self.said.emit("")
             self.state.set(tool=Tool.BRUSH)
         elif brush.tool is Tool.GREY:
             disc = footprint(voxel, voxel, brush.size_mm / 2, scene.spacing_mm, scene.shape, axis)

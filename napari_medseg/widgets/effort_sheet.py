@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QFileDialog, QVBoxLayout, QWidget
 
@@ -29,6 +30,7 @@ class EffortSheet(QDialog):
         self._effort, self._all = effort, all_cases
         self.setWindowTitle("Effort")
         self.resize(*SIZE)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._rows = QVBoxLayout(self)
         self.text = style.hint(summary(effort), color="")
         self._rows.addWidget(self.text)

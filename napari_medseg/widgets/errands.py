@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_medseg.correction.edit import Aim, Edit, Scene
@@ -83,7 +84,8 @@ class NextError(QObject):
         layer.selected_label = doubt.label
         self._desk.look_at(doubt.voxel)
         if doubt.edit is not None:
-            self._smart.choose(_fix(doubt.edit, str(doubt.kind), doubt.why))
+            before = layer.data[doubt.edit.box].copy()
+            self._smart.choose(_fix(doubt.edit, before, str(doubt.kind), doubt.why))
             self._smart.preview()
 
 
@@ -98,10 +100,14 @@ def _known_as(doubt: Doubt) -> tuple[Any, ...]:
     return doubt.kind, doubt.label, tuple(doubt.voxel)
 
 
-def _fix(edit: Edit, kind: str, why: str) -> Tool:
-    """The fix of one place as a tool, so that it is looked at, taken or left like any other."""
+def _fix(edit: Edit, before: Any, kind: str, why: str) -> Tool:
+    """The fix of one place as a tool, so that it is looked at, taken or left like any other.
+
+    Voxels that are not as `before` any more somebody has put right already.
+    """
 
     def run(scene: Scene, aim: Aim, knobs: NoKnobs) -> Edit:
-        return edit
+        now = scene.labels[edit.box]
+        return Edit(edit.box, np.where(now == before, edit.labels, now), edit.said)
 
     return Tool(f"fix: {kind}", "Next error", why, Wants.NOTHING, NoKnobs(), run)

@@ -29,13 +29,8 @@ class HistoryPanel(QWidget):
         rows = style.column(self)
         rows.addWidget(self.list)
         self.list.itemClicked.connect(self._go)
-        desk.case_changed.connect(self._on_case)
-        self._on_case()
-
-    def _on_case(self) -> None:
-        editor = self._desk.workbench.editor
-        if editor is not None:
-            editor.history_changed.connect(self._fill)
+        desk.case_changed.connect(self._fill)
+        desk.brush.stepped.connect(self._fill)
         self._fill()
 
     def _fill(self) -> None:
@@ -59,7 +54,7 @@ class HistoryPanel(QWidget):
     def _go(self, item: QListWidgetItem) -> None:
         editor = self._desk.workbench.editor
         if editor is not None:
-            editor.go_to(int(item.data(Qt.ItemDataRole.UserRole)))
+            self._desk.try_to(editor.go_to, int(item.data(Qt.ItemDataRole.UserRole)))
 
 
 def step_words(step: Done) -> str:

@@ -33,6 +33,7 @@ class KeySheet(QDialog):
         self._keymap = keymap
         self.setWindowTitle("Keys")
         self.resize(*SIZE)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search: brush, undo, Ctrl+Z…")
         self.search.setClearButtonEnabled(True)

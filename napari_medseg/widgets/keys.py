@@ -126,6 +126,9 @@ class KeyMap(QObject):
         for command in self.commands:
             if command.name != but and wanted in map(plain, self.keys_of(command.name)):
                 return command.words
+        meant = () if but not in self._commands else self._commands[but].keys
+        if wanted in map(plain, meant):
+            return ""  # in napari's place on purpose
         return next((words for words, keys in napari_keys() if wanted in keys), "")
 
     def _bind(self, target: Any, command: Command) -> None:

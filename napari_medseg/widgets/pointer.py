@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,45 +19,45 @@ Points: TypeAlias = npt.NDArray[np.int64]
 
 
 class Pointer(QObject):
-    """Follows the left button on one layer; while something is to be drawn the view stays put.
+    """Follows the left button on the mask; while something is to be drawn the view stays put.
 
     Signals
     -------
     pointed
-        int64 (N, 3): the voxels from press to release, without gaps for the hand to see; one for a
-        click.
+        int64 (N, 3): the voxels from press to release, one for a click; and the layer.
     """
 
-    pointed = Signal(object)
+    pointed = Signal(object, object)
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._layer: Labels | None = None
+        self._layers: list[Labels] = []
         self._wants = Wants.NOTHING
 
-    def watch(self, layer: Labels, wants: Wants) -> None:
-        """Begin to follow on a layer."""
+    def watch(self, layers: Iterable[Labels], wants: Wants) -> None:
+        """Begin to follow on the layers of some views."""
         self.let_go()
         if wants is Wants.NOTHING:
             return
-        self._layer, self._wants = layer, wants
-        layer.mode = "pan_zoom"
-        layer.mouse_pan = wants not in DRAWN
-        layer.mouse_drag_callbacks.append(self._follow)
-        layer.events.mode.connect(self._on_mode)
+        self._wants = wants
+        for layer in layers:
+            self._layers.append(layer)
+            layer.mode = "pan_zoom"
+            layer.mouse_pan = wants not in DRAWN
+            layer.mouse_drag_callbacks.append(self._follow)
+            layer.events.mode.connect(self._on_mode)
 
     def let_go(self) -> None:
         """Follow no more; the mouse moves the view again."""
-        layer, self._layer = self._layer, None
-        if layer is None:
-            return
-        layer.events.mode.disconnect(self._on_mode)
-        if self._follow in layer.mouse_drag_callbacks:
-            layer.mouse_drag_callbacks.remove(self._follow)
-        layer.mouse_pan = str(layer.mode) == "pan_zoom"
+        layers, self._layers = self._layers, []
+        for layer in layers:
+            layer.events.mode.disconnect(self._on_mode)
+            if self._follow in layer.mouse_drag_callbacks:
+                layer.mouse_drag_callbacks.remove(self._follow)
+            layer.mouse_pan = str(layer.mode) == "pan_zoom"
 
     def _on_mode(self, event: Any = None) -> None:
-        if self._layer is not None and str(self._layer.mode) != "pan_zoom":
+        if any(layer.visible and str(layer.mode) != "pan_zoom" for layer in self._layers):
             self.let_go()  # a brush was taken up
 
     def _follow(self, layer: Labels, event: Any) -> Generator[None, None, None]:
@@ -72,7 +72,7 @@ class Pointer(QObject):
                 voxels.append(self._voxel(layer, event))
             yield
         if self._wants in DRAWN or not moved:
-            self.pointed.emit(self._inside(layer, voxels))
+            self.pointed.emit(self._inside(layer, voxels), layer)
 
     @staticmethod
     def _voxel(layer: Labels, event: Any) -> Points:

@@ -58,9 +58,9 @@ class Run(QObject):
         worker.failed.connect(tell_error)
         worker.failed.connect(self._on_failure)
         worker.stopped.connect(self._on_stopped)
+        worker.finished.connect(self._forget)
         worker.finished.connect(self.changed)
         worker.finished.connect(worker.deleteLater)
-        worker.finished.connect(self._forget)
         worker.start()
         self.changed.emit()
 

@@ -19,7 +19,9 @@ from napari_medseg.correction.tools.tool import (
     Tool,
     Wants,
     propose,
+    still_fits,
 )
+from napari_medseg.widgets.brush_hand import viewed_slice
 from napari_medseg.widgets.layers import KEY, Origin
 from napari_medseg.widgets.pointer import Pointer
 from napari_medseg.widgets.runs import Run
@@ -98,7 +100,7 @@ class ToolRun(QObject):
         layer = self._desk.labels
         if layer is not None:
             self._desk.select_labels()
-            self._pointer.watch(layer, tool.wants)
+            self._pointer.watch(self._desk.brush.layers, tool.wants)
         self.changed.emit()
 
     def put_away(self) -> None:
@@ -120,15 +122,20 @@ class ToolRun(QObject):
     def apply(self) -> bool:
         """Write the proposal, as one step; False where there is none that is whole."""
         editor, proposal = self._desk.workbench.editor, self.proposal
-        if editor is None or proposal is None or self.tool is None or not proposal.final:
+        tool, aim = self.tool, self._aim
+        if editor is None or proposal is None or tool is None or aim is None:
             return False
+        if not proposal.final:
+            return False
+        edit = still_fits(proposal, editor.scene())
         self._applying = True
         try:
-            editor.apply(proposal.edit, self.tool.name, self._chosen())
+            if edit is not None:
+                editor.apply(edit, tool.name, aim.label)
         finally:
             self._applying = False
         self._forget()
-        return True
+        return edit is not None
 
     def cancel(self) -> None:
         """Propose nothing; the mask is as it was."""
@@ -144,14 +151,17 @@ class ToolRun(QObject):
 
     # -- pointing -----------------------------------------------------------------------------
 
-    def _on_pointed(self, points: npt.NDArray[np.int64]) -> None:
+    def _on_pointed(self, points: npt.NDArray[np.int64], layer: Labels) -> None:
         if self.tool is not None and self.tool.wants is Wants.SEEDS:
             before = self._seeds.get(self._chosen(), np.zeros((0, 3), np.int64))
             self._seeds[self._chosen()] = np.concatenate([before, points])
-        self._aim_at(points)
+        hand = self._desk.brush.hand_of(layer)
+        viewed = None if hand is None else viewed_slice(hand.viewer, layer)
+        if viewed is not None:  # in 3-D no slice is meant
+            self._aim_at(points, viewed)
 
-    def _aim_at(self, points: npt.NDArray[np.int64]) -> None:
-        axis, index = self._desk.viewed_slice() or (0, 0)
+    def _aim_at(self, points: npt.NDArray[np.int64], viewed: tuple[int, int] | None = None) -> None:
+        axis, index = viewed or self._desk.viewed_slice() or (0, 0)
         self._aim = Aim(self._chosen(), axis, index, points, dict(self._seeds))
         self._compute()
 
@@ -170,10 +180,11 @@ class ToolRun(QObject):
             self._run.stop()
             return
         self.said = ""
-        self._run.start(propose(self.tool, editor.scene(), self._aim, self.knobs))
+        scene = editor.scene()
+        self._run.start(propose(self.tool, scene, self._aim, self.knobs, editor.rules))
 
     def _on_run(self) -> None:
-        if self._run.running:
+        if self._run.worker is not None:  # it runs, or its end is not all told yet
             self.changed.emit()
             return
         if self._again:

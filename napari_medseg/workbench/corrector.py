@@ -55,9 +55,9 @@ class Corrector:
         if correction is None and deed.move:
             self._recorder.keep(case, Sign(MOVED), self._predicting(), deed)
         if correction is not None:
+            self._recorder.keep(case, correction, self._predicting(), deed)
             if deed.name and not deed.move:
                 self.noted.emit(Stroke.of(correction, deed))
-            self._recorder.keep(case, correction, self._predicting(), deed)
             self.rename(merged(case.names, unnamed(case.present())))
             self.corrected.emit(correction)
         return correction
@@ -120,11 +120,11 @@ class Corrector:
         if names == case.names and not deed.move:
             return
         case.names = names
-        if done is not None and not deed.move:
-            self.noted.emit(done)
         if case.tracker.touched or self._recorder.begun:
             one = (done.before, done.after) if done is not None else (None, None)
             self._recorder.keep(case, Named(names, *one), self._predicting(), deed)
+        if done is not None and not deed.move:
+            self.noted.emit(done)
         self.names_changed.emit()
 
 

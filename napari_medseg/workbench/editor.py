@@ -17,7 +17,7 @@ from napari_medseg.correction.edit import Edit, Rules, Scene, ruled
 from napari_medseg.correction.history import Confirming, Done, History, Naming, Strokelike
 from napari_medseg.correction.record import REDO, UNDO, Correction, Deed
 from napari_medseg.errors import MedsegError
-from napari_medseg.workbench.case import Case
+from napari_medseg.workbench.case import IGNORE, Case
 from napari_medseg.workbench.corrector import Corrector
 
 OPEN = Rules()
@@ -61,6 +61,7 @@ class Editor:
             case.labels,
             case.volume.geometry.spacing_mm,
             self.chances,
+            frozenset({IGNORE, *(label.value for label in case.names)}),
         )
 
     def apply(self, edit: Edit, name: str, chosen: int) -> Correction | None:
@@ -71,10 +72,16 @@ class Editor:
         InputError
             The case is only shown: another window has it.
         """
-        self._case.check_writable()
+        case = self._case
+        case.check_writable()
+        if edit.where is not None and case.previews:
+            for value in np.unique(edit.labels[edit.where]):
+                case.previews.step_aside(case.tracker, int(value))
         allowed = ruled(edit, self.scene(), self.rules, chosen)
-        self._case.labels[allowed.box] = allowed.labels
+        where = True if edit.where is None else edit.where
+        np.copyto(case.labels[allowed.box], allowed.labels, where=where, casting="same_kind")
         correction = self.corrector.commit(allowed.box, Deed(name, time.time()))
+        case.previews.come_back(case.tracker)
         self.corrector.labels_changed.emit(allowed.box)
         return correction
 
@@ -85,8 +92,9 @@ class Editor:
     def rest(self) -> None:
         """The case closes: keep what it took, if anything was done; less matters than a mask."""
         self.effort.rested()
-        if self.effort.strokes:
+        if self.effort.strokes and self._case.writable:
             with suppress(OSError):
+                self._effort_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 effort.save(self.effort, self._effort_file)
 
     def _note(self, step: Done) -> None:

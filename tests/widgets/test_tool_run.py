@@ -9,9 +9,10 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_medseg.correction.edit import Aim, Edit, Reach, Scene, edit_of
+from napari_medseg.correction.edit import Aim, Edit, Over, Reach, Rules, Scene, edit_of
 from napari_medseg.correction.tools.tool import Tool, Wants
 from napari_medseg.errors import InputError
+from napari_medseg.widgets.brush_state import Tool as Hold
 from napari_medseg.widgets.tool_run import NAME, ToolRun
 
 
@@ -123,3 +124,41 @@ def test_taking_up_the_brush_puts_the_tool_s_hand_away(run, drag, qtbot, viewer,
     drag(viewer, desk.labels, [(5, 8, 8), (5, 10, 12)])
     assert np.count_nonzero(desk.labels.data)
     assert run.proposal is None
+
+
+def test_a_stroke_meanwhile_is_not_overwritten_by_what_was_proposed(run, drag, qtbot, viewer, desk):
+    run.choose(replace(CUBE, knobs=Knobs(half=3)))
+    drag(viewer, desk.labels, [(5, 10, 12)])
+    proposed(run, qtbot)
+    desk.labels.data[5, 9:12, 11:14] = 3  # before anybody could compute anew
+    assert run.apply()
+    assert np.count_nonzero(desk.labels.data == 3) == 9
+    assert np.count_nonzero(desk.labels.data == 1) == 49 - 9
+
+
+def test_what_the_rules_forbid_is_not_proposed(run, drag, qtbot, viewer, desk):
+    desk.labels.data[5, 8:13, 10:12] = 2
+    desk.workbench.commit()
+    desk.workbench.editor.rules = Rules(over=Over.BACKGROUND)
+    run.choose(CUBE)
+    drag(viewer, desk.labels, [(5, 10, 12)])
+    assert proposed(run, qtbot).voxels == 15
+
+
+def test_knobs_turned_while_it_computes_give_the_last_answer(run, drag, qtbot, viewer, desk):
+    run.choose(CUBE)
+    drag(viewer, desk.labels, [(5, 10, 12)])
+    proposed(run, qtbot)
+    for half in (1, 4, 3):
+        run.knobs = Knobs(half=half)
+        run._compute()
+    qtbot.waitUntil(lambda: not run.busy and run.proposal.voxels == 49, timeout=5000)
+
+
+def test_hiding_the_mask_for_a_while_leaves_the_brush_in_hand(run, drag, viewer, desk):
+    desk.brush.state.set(tool=Hold.BRUSH)
+    desk.labels.visible = False
+    desk.labels.visible = True
+    assert desk.brush.state.now.tool is Hold.BRUSH
+    drag(viewer, desk.labels, [(5, 8, 8), (5, 10, 12)])
+    assert np.count_nonzero(desk.labels.data)

@@ -164,7 +164,7 @@ def test_no_name_of_scan_or_subject_reaches_the_disk(
     bench.open_case(replace(scan, name="DOE_JOHN"), subject="DOE_JOHN").labels[HERE] = 1
     bench.close()
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(written) == 3  # scan, state, log
+    assert len(written) == 4  # scan, state, log, effort
     assert not any(b"DOE" in path.read_bytes() for path in written)
 
 

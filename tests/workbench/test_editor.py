@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_medseg.correction.edit import Edit, Over, Rules, edit_of
+from napari_medseg.correction.tools.islands import free_numbers
 from napari_medseg.inference.events import BoxDone
 from napari_medseg.volume import Geometry, Volume
 from napari_medseg.workbench import Workbench
@@ -19,9 +20,13 @@ BOX = (slice(2, 4), slice(5, 15), slice(5, 15))
 @pytest.fixture
 def bench(tmp_path: Path) -> Workbench:
     bench = Workbench(tmp_path)
-    image = np.random.default_rng(0).normal(0, 100, SHAPE).astype(np.int16)
-    bench.open_case(Volume(image, Geometry.from_spacing(SHAPE)))
+    bench.open_case(bench_scan())
     return bench
+
+
+def bench_scan() -> Volume:
+    image = np.random.default_rng(0).normal(0, 100, SHAPE).astype(np.int16)
+    return Volume(image, Geometry.from_spacing(SHAPE))
 
 
 def square(bench: Workbench, value: int) -> Edit:
@@ -104,3 +109,40 @@ def test_only_voxels_between_two_grey_values_change(bench: Workbench) -> None:
     editor.apply(square(bench, 1), "paint", 1)
     grey = editor.scene().image[BOX]
     np.testing.assert_array_equal(case.labels[BOX] == 1, (grey >= 0) & (grey <= 50))
+
+
+def test_what_is_drawn_over_a_quick_look_stays_also_where_both_say_the_same(
+    bench: Workbench,
+) -> None:
+    editor, case = bench.editor, bench.case
+    assert editor is not None
+    assert case is not None
+    bench.receive(BoxDone((0, 0, 0), np.ones(SHAPE, np.uint8), preview=True))
+    editor.apply(square(bench, 1), "lasso", 1)
+    bench.receive(BoxDone((0, 0, 0), np.zeros(SHAPE, np.uint8)))
+    assert int((case.labels == 1).sum()) == 200
+
+
+def test_a_step_is_recorded_also_where_a_listener_fails(bench: Workbench, tmp_path: Path) -> None:
+    editor = bench.editor
+    assert editor is not None
+
+    def fail() -> None:
+        raise ValueError("a widget's fault")
+
+    editor.history_changed.connect(fail)
+    with pytest.raises(Exception, match="fault"):
+        editor.apply(square(bench, 1), "brush", 1)
+    editor.history_changed.disconnect(fail)
+    bench.close()
+    again = Workbench(tmp_path)
+    case = again.open_case(bench_scan())
+    assert int((case.labels == 1).sum()) == 200
+
+
+def test_a_new_number_is_no_named_structure_s(bench: Workbench) -> None:
+    editor = bench.editor
+    assert editor is not None
+    named = bench.add_label("kidney").value
+    assert {named, 255} <= editor.scene().taken
+    assert named not in free_numbers(editor.scene(), 3)

@@ -143,7 +143,7 @@ def split(scene: Scene, aim: Aim, knobs: SplitKnobs) -> Edit | None:
 
 
 def free_numbers(scene: Scene, count: int) -> list[int]:
-    """Numbers that no voxel has: those above the highest in use, then the gaps below.
+    """Numbers that no voxel and no named structure has: above the highest in use, then below.
 
     Raises
     ------
@@ -152,19 +152,19 @@ def free_numbers(scene: Scene, count: int) -> list[int]:
     """
     most = int(np.iinfo(scene.labels.dtype).max)
     highest = int(scene.labels.max())
-    if highest + count <= most:
-        return list(range(highest + 1, highest + count + 1))
-    used = np.zeros(most + 1, bool)
-    used[0] = True
-    for plane in scene.labels:
-        used[plane] = True
-    free = [*range(highest + 1, most + 1), *np.flatnonzero(~used[:highest])]
+    free = [n for n in range(highest + 1, most + 1) if n not in scene.taken]
+    if len(free) < count:
+        used = np.zeros(most + 1, bool)
+        for plane in scene.labels:
+            used[plane] = True
+        gaps = np.flatnonzero(~used[:highest])
+        free += [int(n) for n in gaps if n and n not in scene.taken]
     if len(free) < count:
         raise InputError(
             f"{count} islands need as many free numbers, a mask of {scene.labels.dtype} has "
             f"{len(free)} left; remove small islands first"
         )
-    return [int(number) for number in free[:count]]
+    return free[:count]
 
 
 def _small(scene: Scene, aim: Aim, islands: Islands, knobs: SmallKnobs) -> Bools:

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_medseg.correction.edit import Aim, Edit, Reach, Scene
+from napari_medseg.correction.edit import Aim, Edit, Reach, Rules, Scene, ruled
 from napari_medseg.correction.record import Box, Labels
 from napari_medseg.correction.tracker import changed_box, whole
 from napari_medseg.jobs import Job, Progress
+
+OPEN = Rules()
 
 
 class Wants(StrEnum):
@@ -69,6 +71,8 @@ class Proposal:
         What would be written.
     box
         The smallest box that holds every change.
+    was
+        Shape of `box`: the labels that it was made for.
     kinds
         uint8, shape of `box`: 0 stays, and else `ADDED`, `REMOVED` or `OTHER`.
     voxels
@@ -79,6 +83,7 @@ class Proposal:
 
     edit: Edit
     box: Box
+    was: Labels
     kinds: npt.NDArray[np.uint8]
     voxels: int
     final: bool = True
@@ -87,25 +92,28 @@ class Proposal:
 ADDED, REMOVED, OTHER = 1, 2, 3
 
 
-def propose(tool: Tool, scene: Scene, aim: Aim, knobs: Any) -> Job[Proposal | None]:
-    """The proposal of a tool, as a job; None where nothing would change.
+def propose(
+    tool: Tool, scene: Scene, aim: Aim, knobs: Any, rules: Rules = OPEN
+) -> Job[Proposal | None]:
+    """The proposal of a tool under the rules, as a job; None where nothing would change.
 
     Where the tool goes through the whole volume, its answer in the viewed slice is yielded first.
     """
     yield Progress(0, 0, tool.name)
     if getattr(knobs, "reach", None) is Reach.VOLUME:
         first = tool.run(scene, aim, replace(knobs, reach=Reach.SLICE))
-        if (seen := proposal_of(first, scene, aim.label, final=False)) is not None:
+        if (seen := proposal_of(first, scene, aim.label, rules, final=False)) is not None:
             yield seen
-    return proposal_of(tool.run(scene, aim, knobs), scene, aim.label)
+    return proposal_of(tool.run(scene, aim, knobs), scene, aim.label, rules)
 
 
 def proposal_of(
-    edit: Edit | None, scene: Scene, chosen: int, final: bool = True
+    edit: Edit | None, scene: Scene, chosen: int, rules: Rules = OPEN, final: bool = True
 ) -> Proposal | None:
     """What there is to see of an edit; None where nothing would change."""
     if edit is None:
         return None
+    edit = ruled(edit, scene, rules, chosen)
     changed = changed_box(_placed(edit, scene), scene.labels[edit.box], whole(edit.labels.shape))
     if changed is None:
         return None
@@ -117,7 +125,21 @@ def proposal_of(
         slice(outer.start + inner.start, outer.start + inner.stop)
         for outer, inner in zip(edit.box, changed, strict=True)
     )
-    return Proposal(edit, (z, y, x), kinds, int(np.count_nonzero(differ)), final)
+    allowed = Edit((z, y, x), new, edit.said, differ)
+    return Proposal(allowed, (z, y, x), now.copy(), kinds, int(np.count_nonzero(differ)), final)
+
+
+def still_fits(proposal: Proposal, scene: Scene) -> Edit | None:
+    """What of a proposal is for the mask as it is now; None where nothing is.
+
+    Voxels that somebody changed since it was made are theirs.
+    """
+    now = scene.labels[proposal.box]
+    where = (proposal.kinds > 0) & (now == proposal.was)
+    if not where.any():
+        return None
+    labels = np.where(where, proposal.edit.labels, now).astype(now.dtype, copy=False)
+    return Edit(proposal.box, labels, proposal.edit.said, where)
 
 
 def _placed(edit: Edit, scene: Scene) -> Labels:
