@@ -15,7 +15,7 @@ import torch
 
 from napari_medseg.inference.forward import Forward, cut
 from napari_medseg.inference.regions import Bools
-from napari_medseg.inference.regrid import AxisMap, AxisMaps
+from napari_medseg.inference.regrid import AxisMap, AxisMaps, lerped
 from napari_medseg.inference.scout import Scouted
 from napari_medseg.inference.sweep import Part, Sweep
 from napari_medseg.inference.tiles import Box, Extent, Tiling
@@ -72,7 +72,7 @@ class Borders:
         z, y, x = (one.planes(slice(None)) for one in points)
         maps = self._maps[:, z, y, x].to(device)
         for axis, (one, span) in enumerate(zip(points, (z, y, x), strict=True), start=1):
-            maps = _lerped(maps, axis, one.part(slice(None), span.start))
+            maps = lerped(maps, axis, one.part(slice(None), span.start))
         return maps
 
 
@@ -119,12 +119,3 @@ def _along(tiling: Tiling, axis: int, first: int) -> dict[int, slice]:
 def _start(part: Part, origin: Extent) -> Extent:
     z, y, x = (o + s for o, s in zip(origin, part.start, strict=True))
     return z, y, x
-
-
-def _lerped(values: torch.Tensor, axis: int, at: AxisMap) -> torch.Tensor:
-    """The values interpolated at points along one axis."""
-    lower, upper, weight = (
-        torch.from_numpy(one).to(values.device) for one in (at.lower, at.upper, at.weight)
-    )
-    low, high = values.index_select(axis, lower), values.index_select(axis, upper)
-    return torch.lerp(low, high, weight.reshape([-1 if d == axis else 1 for d in range(4)]))

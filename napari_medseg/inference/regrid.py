@@ -184,11 +184,15 @@ def _labels_at(logits: torch.Tensor, maps: AxisMaps, regions: bool) -> torch.Ten
 def softmax_at(logits: torch.Tensor, maps: AxisMaps, regions: bool = False) -> torch.Tensor:
     """Softmax of the interpolated logits, or each region's sigmoid, float16 (L, Z, Y, X)."""
     for axis, one in enumerate(maps, start=1):
-        lower, upper, weight = _tensors(one, logits.device)
-        shape = [-1 if d == axis else 1 for d in range(4)]
-        low, high = logits.index_select(axis, lower), logits.index_select(axis, upper)
-        logits = torch.lerp(low, high, weight.reshape(shape))
+        logits = lerped(logits, axis, one)
     return (logits.sigmoid() if regions else logits.softmax(dim=0)).half()
+
+
+def lerped(values: torch.Tensor, axis: int, at: AxisMap) -> torch.Tensor:
+    """Values (L, z, y, x) interpolated at points along one axis."""
+    lower, upper, weight = _tensors(at, values.device)
+    low, high = values.index_select(axis, lower), values.index_select(axis, upper)
+    return torch.lerp(low, high, weight.reshape([-1 if d == axis else 1 for d in range(4)]))
 
 
 def _extremes(here: torch.Tensor, maps: AxisMaps) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,12 +1,9 @@
-"""The keys of the brush and of undo, as commands of the key map; above napari's own on a layer."""
+"""What the brush and undo do by key, as commands of the key map."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from napari.layers import Labels
+from typing import TYPE_CHECKING
 
 from napari_medseg.widgets.brush_state import Tool
 from napari_medseg.widgets.keys import Command
@@ -46,23 +43,3 @@ def commands_of(tool: BrushTool) -> tuple[Command, ...]:
         Command("last_corner", "Last corner away", GROUP, ("Backspace",), tool.step_back),
         Command("hold", "Hold to move the view", GROUP, ("Space",), tool.hold, tool.let_go),
     )
-
-
-def bind(layer: Labels, commands: Iterable[Command]) -> None:
-    """Let the keys work while a layer is the active one."""
-    for command in commands:
-        for key in command.keys:
-            layer.bind_key(key, _called(command), overwrite=True)
-
-
-def _called(command: Command) -> Callable[[Any], Any]:
-    release = command.release
-    if release is None:
-        return lambda _: command.run()
-
-    def held(_: Any) -> Iterator[None]:
-        command.run()
-        yield
-        release()
-
-    return held

@@ -20,7 +20,6 @@ from napari_medseg.correction.outline import fill_outline, pour, scissors
 from napari_medseg.correction.paint import Paint, grey_range
 from napari_medseg.errors import MedsegError
 from napari_medseg.widgets.brush_hand import Hand
-from napari_medseg.widgets.brush_keys import bind, commands_of
 from napari_medseg.widgets.brush_state import OUTLINES, STROKES, BrushState, Tool
 from napari_medseg.widgets.notices import tell_error
 from napari_medseg.workbench import Case, Workbench
@@ -74,7 +73,7 @@ class BrushTool(QObject):
     def __init__(self, bench: Workbench, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._bench = bench
-        self.bind_keys: Callable[[Labels], None] = self._bind_own
+        self.bind_keys: Callable[[Labels], None] = _unbound
         self.state = BrushState(self)
         self.state.changed.connect(self._on_state)
         self._before = self.state.now
@@ -126,9 +125,6 @@ class BrushTool(QObject):
     def hand_of(self, layer: Labels) -> Hand | None:
         """The hand over a layer; None where there is none."""
         return next((one for one in self._hands if one.layer is layer), None)
-
-    def _bind_own(self, layer: Labels) -> None:
-        bind(layer, commands_of(self))
 
     def _bind(self) -> None:
         """With each tool anew: another one may have taken Enter and Escape meanwhile."""
@@ -416,3 +412,7 @@ def _voxel(place: Place, shape: Extent) -> tuple[int, int, int] | None:
     z, y, x = (int(n) for n in np.floor(place + 0.5))
     inside = 0 <= z < shape[0] and 0 <= y < shape[1] and 0 <= x < shape[2]
     return (z, y, x) if inside else None
+
+
+def _unbound(layer: Labels) -> None:
+    """No keys: nobody has given any yet."""

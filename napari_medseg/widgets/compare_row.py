@@ -223,7 +223,8 @@ class CompareRow(style.Slim):
             self._say()
 
     def _on_removed(self, event: Any) -> None:
-        if event.value is self.other or event.value is self._desk.labels:
+        gone = event.value
+        if gone is self.other or gone is self._desk.labels or gone is self.layer is not None:
             self.end()
 
     def end(self) -> None:

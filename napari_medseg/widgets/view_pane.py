@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
-from napari.layers import Layer
 from napari.qt import QtViewer
-from qtpy.QtCore import QObject, QPointF, QTimer, Signal
+from qtpy.QtCore import QObject, QPointF, Signal
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
@@ -215,9 +214,6 @@ class Pane(QWidget):
         layout.addWidget(self.eye.header)
         layout.addWidget(self.qt_viewer, 1)
         self.setMinimumSize(120, 120)
-        self._fit_soon = QTimer(self)
-        self._fit_soon.setSingleShot(True)
-        self._fit_soon.timeout.connect(self.fit)
 
     @property
     def seen(self) -> bool:
@@ -227,13 +223,8 @@ class Pane(QWidget):
         """Show all of the scan."""
         self.model.reset_view(reset_camera_angle=False)
 
-    def fit_soon(self) -> None:
-        """The same once the canvas has its size."""
-        self._fit_soon.start(0)
-
     def close_view(self) -> None:
         """Let napari end its part; the widget is of no use after that."""
-        self._fit_soon.stop()
         self.model.layers.clear()
         self.eye.close()
         self.qt_viewer.close()
@@ -249,14 +240,3 @@ def title_of(number: int) -> str:
 def color_of(number: int) -> str:
     """A view's colour."""
     return COLORS[number] if number < len(COLORS) else SOLID_COLOR
-
-
-def twin_seen(pane: Pane) -> Callable[[], bool]:
-    """Whether a pane is on the screen, asked later."""
-    return lambda: pane.seen
-
-
-def layer_place(layer: Layer, at: Place) -> tuple[int, int, int]:
-    """The voxel (z, y, x) of a layer at a place; may lie outside."""
-    z, y, x = (round(float(n)) for n in layer.world_to_data(at)[-3:])
-    return z, y, x

@@ -16,6 +16,7 @@ from napari_medseg.jobs import Job
 TICK_MS = 50
 BUDGET_S = 0.010  # of each tick, so that a flood of events leaves the window fluid
 SLOW_TICK_S = 0.2  # numbers and curves need no more, and each redraws the window
+MOST_WAITING = 1000  # events; a job that tells faster than the window takes waits for it
 
 
 class Worker(QObject):
@@ -106,6 +107,8 @@ class Worker(QObject):
             while not self._halt.is_set():
                 self._inbox.append(("event", self._job.send(wish)))
                 wish = self._wish.pop() if self._wish else None
+                while len(self._inbox) >= MOST_WAITING and not self._halt.wait(TICK_MS / 1000):
+                    pass
         except StopIteration as done:
             return done.value
         finally:

@@ -65,8 +65,10 @@ def test_undo_takes_a_correction_back_and_redo_gives_it_again(dock, drag, qtbot)
     voxels = paint(dock, drag)
     dock.panel.undo.click()
     qtbot.waitUntil(lambda: dock.desk.tally.voxels == 0)
+    assert not dock.desk.labels.data.any()
     dock.panel.redo.click()
     qtbot.waitUntil(lambda: dock.desk.tally.voxels == voxels)
+    assert np.count_nonzero(dock.desk.labels.data) == voxels
 
 
 def test_a_prediction_spares_painted_voxels_and_the_erased_ones(dock, drag, viewer):

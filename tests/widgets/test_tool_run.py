@@ -87,6 +87,7 @@ def test_a_turned_knob_proposes_again_without_a_click(run, drag, qtbot, viewer, 
     proposed(run, qtbot)
     run.turn(Knobs(half=3, reach=Reach.VOLUME))
     qtbot.waitUntil(lambda: run.proposal.voxels == 343, timeout=5000)
+    assert run.proposal.box == (slice(2, 9), slice(7, 14), slice(9, 16))
 
 
 def test_a_stroke_is_shown_to_the_tool_and_does_not_move_the_view(run, drag, qtbot, viewer, desk):
@@ -153,6 +154,8 @@ def test_knobs_turned_while_it_computes_give_the_last_answer(run, drag, qtbot, v
         run.knobs = Knobs(half=half)
         run._compute()
     qtbot.waitUntil(lambda: not run.busy and run.proposal.voxels == 49, timeout=5000)
+    assert run.apply()
+    assert np.count_nonzero(desk.labels.data) == 49
 
 
 def test_hiding_the_mask_for_a_while_leaves_the_brush_in_hand(run, drag, viewer, desk):

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from napari_medseg.errors import InputError
-from napari_medseg.widgets.worker import Worker
+from napari_medseg.widgets.worker import MOST_WAITING, Worker
 
 
 def counting(log: list[object], upto: int = 5):
@@ -25,6 +25,13 @@ def endless(log: list[object]):
             yield threading.Event().wait(0.01)
     finally:
         log.append("closed")
+
+
+def flooding(told: list[int]):
+    """Tells without a pause, and counts."""
+    while True:
+        told[0] += 1
+        yield told[0]
 
 
 def failing(error: Exception):
@@ -73,6 +80,22 @@ def test_events_arrive_on_the_thread_of_the_window(qtbot):
     worker.told.connect(lambda _: threads.append(threading.current_thread()))
     run(qtbot, worker)
     assert set(threads) == {threading.main_thread()}
+
+
+def test_a_job_that_tells_too_much_waits_for_the_window_and_stops_at_once(qtbot):
+    told, hold = [0], [True]
+    worker = Worker(flooding(told), hold=lambda: hold[0])
+    said = heard(worker)
+    worker.start()
+    qtbot.waitUntil(lambda: told[0] == MOST_WAITING)
+    qtbot.wait(200)
+    assert told[0] == MOST_WAITING
+    hold[0] = False
+    qtbot.waitUntil(lambda: told[0] > MOST_WAITING)
+    with qtbot.waitSignal(worker.finished):
+        worker.stop()
+    assert said[-1] == "stopped"
+    assert said[:-1] == list(range(1, len(said)))
 
 
 @pytest.mark.parametrize("error", [InputError("no"), RuntimeError("torch says"), ValueError("bug")])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from napari_medseg.correction.edit import Aim, Bools, Edit, Reach, Scene, edit_of
 from napari_medseg.correction.record import Box, Labels
+from napari_medseg.correction.tools.place import field_of, structure_box
 from napari_medseg.errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -65,16 +66,6 @@ def part_of(scene: Scene, box: Box) -> Part:
     return Part(scene, box, scene.image[box].astype(np.float32), scene.labels[box])
 
 
-def reach_box(scene: Scene, aim: Aim, reach: Reach) -> Box:
-    """The viewed slice, or everything."""
-    return _flat(
-        (slice(0, scene.shape[0]), slice(0, scene.shape[1]), slice(0, scene.shape[2])),
-        scene,
-        aim,
-        reach,
-    )
-
-
 def box_around(
     scene: Scene, aim: Aim, reach: Reach, low: Sequence[int], high: Sequence[int], margin_mm: float
 ) -> Box:
@@ -89,25 +80,20 @@ def box_around(
 
 
 def _flat(box: Box, scene: Scene, aim: Aim, reach: Reach) -> Box:
-    if reach is Reach.VOLUME:
-        return box
-    if not 0 <= aim.index < scene.shape[aim.axis]:
-        raise InputError(f"a slice must be 0 to {scene.shape[aim.axis] - 1}, got {aim.index}")
+    field = field_of(scene, aim, reach)
     z, y, x = (
-        slice(aim.index, aim.index + 1) if axis == aim.axis else part
-        for axis, part in enumerate(box)
+        one if reach is Reach.SLICE and axis == aim.axis else part
+        for axis, (one, part) in enumerate(zip(field, box, strict=True))
     )
     return z, y, x
 
 
 def structure_part(scene: Scene, aim: Aim, reach: Reach, margin_mm: float) -> Part | None:
     """The part around the chosen structure; None where there is nothing of it."""
-    whole = reach_box(scene, aim, reach)
-    found = box_of(scene.labels[whole] == aim.label)
+    found = structure_box(scene, field_of(scene, aim, reach), aim.label)
     if found is None:
         return None
-    low = [part.start + one.start for part, one in zip(whole, found, strict=True)]
-    high = [part.start + one.stop - 1 for part, one in zip(whole, found, strict=True)]
+    low, high = [one.start for one in found], [one.stop - 1 for one in found]
     return part_of(scene, box_around(scene, aim, reach, low, high, margin_mm))
 
 

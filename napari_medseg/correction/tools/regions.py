@@ -21,13 +21,13 @@ from napari_medseg.correction.tools.part import (
     noise_of,
     part_of,
     piece_at,
-    reach_box,
     seen_click,
     setting,
     structure_part,
     voxels_of,
     without_pinholes,
 )
+from napari_medseg.correction.tools.place import field_of
 from napari_medseg.correction.tools.tool import Tool, Wants
 from napari_medseg.errors import InputError
 
@@ -56,7 +56,7 @@ class FloodKnobs:
 def flood(scene: Scene, aim: Aim, knobs: FloodKnobs) -> Edit | None:
     """Add what is connected to the click and looks like it."""
     voxel, aim = seen_click(scene, aim, knobs.reach)
-    box = reach_box(scene, aim, knobs.reach)
+    box = field_of(scene, aim, knobs.reach)
     if knobs.farthest_mm:
         box = box_around(scene, aim, knobs.reach, voxel, voxel, knobs.farthest_mm)
     part = part_of(scene, box)
@@ -160,7 +160,7 @@ def _region(scene: Scene, aim: Aim, knobs: ThresholdKnobs) -> tuple[Part | None,
         return part, np.zeros(0, bool) if part is None else part.labels == aim.label
     if knobs.where is Where.OUTLINE:
         return _outlined(scene, aim, knobs.reach, margin_mm)
-    part = part_of(scene, reach_box(scene, aim, knobs.reach))
+    part = part_of(scene, field_of(scene, aim, knobs.reach))
     return part, np.ones(part.labels.shape, bool)
 
 

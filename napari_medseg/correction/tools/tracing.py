@@ -13,11 +13,11 @@ from napari_medseg.correction.tools.part import (
     chosen,
     part_of,
     piece_at,
-    reach_box,
     seen_click,
     setting,
     sigmas_of,
 )
+from napari_medseg.correction.tools.place import field_of
 from napari_medseg.correction.tools.tool import Tool, Wants
 from napari_medseg.errors import InputError
 
@@ -38,7 +38,7 @@ class TraceKnobs:
 def trace(scene: Scene, aim: Aim, knobs: TraceKnobs) -> Edit | None:
     """Add the inside of the iso-contour through the clicked voxel, in the viewed slice."""
     voxel, aim = seen_click(scene, aim, Reach.SLICE)
-    part = part_of(scene, reach_box(scene, aim, Reach.SLICE))
+    part = part_of(scene, field_of(scene, aim, Reach.SLICE))
     inner = part.inner(voxel)
     calm = gaussian_filter(part.image, sigmas_of(knobs.smooth_mm, part))
     level = calm[inner]
