@@ -12,7 +12,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -56,6 +56,8 @@ class Lineage:
         The settings of the run, as plain JSON values.
     note
         A sentence for the user.
+    split
+        Who teaches and who examines, of all that ever corrected it: `training.split`.
     """
 
     parent: str = ""
@@ -65,6 +67,7 @@ class Lineage:
     scores: Mapping[str, float] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    split: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class ModelCard:
         Networks of this shape that a prediction is the mean of.
     previous
         The first stage of a cascade.
+    memory
+        What is said of each labelled patch that it carries, and the SHA-256 of their tensors.
     """
 
     path: Path
@@ -96,6 +101,8 @@ class ModelCard:
     weights_sha256: str = field(repr=False, default="")
     members: int = 1
     previous: ModelCard | None = None
+    memory: tuple[Mapping[str, Any], ...] = field(repr=False, default=())
+    memory_sha256: str = field(repr=False, default="")
 
     @property
     def modality(self) -> str:
@@ -136,6 +143,8 @@ def description(
     weights_sha256: str,
     members: int = 1,
     previous: str = "",
+    memory: Sequence[Mapping[str, Any]] = (),
+    memory_sha256: str = "",
 ) -> str:
     """The JSON that a checkpoint carries."""
     body: dict[str, Any] = {
@@ -147,6 +156,7 @@ def description(
         "weights_sha256": weights_sha256,
         **({"members": members} if members > 1 else {}),
         **({"previous": previous} if previous else {}),
+        **({"memory": list(memory), "memory_sha256": memory_sha256} if memory else {}),
     }
     return json.dumps({**body, "sha256": _hash(body)}, sort_keys=True)
 
@@ -224,6 +234,8 @@ def _card(path: Path, body: Mapping[str, Any]) -> ModelCard:
         weights,
         members,
         _previous(path, body.get("previous")),
+        tuple(dict(one) for one in body.get("memory", ())),
+        str(body.get("memory_sha256", "")),
     )
 
 

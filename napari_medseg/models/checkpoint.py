@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors
@@ -15,6 +16,7 @@ from napari_medseg.errors import ModelError
 from napari_medseg.models.build import build, load_weights
 from napari_medseg.models.card import KEY, ModelCard, description, read_card
 from napari_medseg.models.config import Family
+from napari_medseg.models.exemplar import PREFIX, plain, read, tensors_of
 from napari_medseg.models.onnx_graph import check_graph
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.models.whole_file import write_whole
@@ -32,9 +34,9 @@ def save(segmenter: Segmenter, path: Path | str) -> ModelCard:
         The folder does not take it.
     """
     path = Path(path)
-    weights = joined(segmenter)
+    tensors = {**joined(segmenter), **tensors_of(segmenter.memory)}
     text = _described(segmenter)
-    write_whole(path, serialise(weights, metadata={KEY: text}), make_folder=True)
+    write_whole(path, serialise(tensors, metadata={KEY: text}), make_folder=True)
     return read_card(path)
 
 
@@ -50,18 +52,27 @@ def load(path: Path | str) -> Segmenter:
     path = Path(path)
     card = read_card(path)
     try:
-        weights = parse(path.read_bytes())
+        tensors = parse(path.read_bytes())
     except (OSError, safetensors.SafetensorError) as error:
         raise ModelError(
             f"a model must be a whole safetensors file ({error})", path.name
         ) from error
-    if weights_hash(weights) != card.weights_sha256:
+    kept = {name: one for name, one in tensors.items() if name.startswith(PREFIX)}
+    weights = {name: one for name, one in tensors.items() if name not in kept}
+    if (
+        weights_hash(weights) != card.weights_sha256
+        or (weights_hash(kept) if kept else "") != card.memory_sha256
+    ):
         raise ModelError(
             "the weights changed since they were saved; copy the file again", path.name
         )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise ModelError("weights must be finite, some are NaN or infinite", path.name)
-    return _segmenter(card, weights)
+    segmenter = _segmenter(card, weights)
+    try:
+        return replace(segmenter, memory=read(kept, card.memory, card.recipe.n_inputs))
+    except ModelError as error:
+        raise ModelError(error.message, path.name) from error
 
 
 def _described(segmenter: Segmenter) -> str:
@@ -75,6 +86,8 @@ def _described(segmenter: Segmenter) -> str:
         weights_hash(joined(segmenter)),
         len(segmenter.members),
         previous,
+        plain(segmenter.memory),
+        weights_hash(tensors_of(segmenter.memory)) if segmenter.memory else "",
     )
 
 

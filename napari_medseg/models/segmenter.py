@@ -9,6 +9,7 @@ import torch
 
 from napari_medseg.models.card import Lineage
 from napari_medseg.models.config import NetworkConfig
+from napari_medseg.models.exemplar import Exemplar
 from napari_medseg.preprocess.recipe import Recipe
 
 
@@ -33,6 +34,8 @@ class Segmenter:
         is the mean of all, fine-tuning goes on from `weights` alone.
     previous
         The first stage of a cascade, whose mask this one reads beside the scan.
+    memory
+        Labelled pieces of scans that it learned from or was examined on; empty where none are kept.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Segmenter:
     lineage: Lineage = field(default_factory=Lineage)
     folds: tuple[Mapping[str, torch.Tensor], ...] = field(default=(), repr=False)
     previous: Segmenter | None = field(default=None, repr=False)
+    memory: tuple[Exemplar, ...] = field(default=(), repr=False)
 
     @property
     def members(self) -> tuple[Mapping[str, torch.Tensor], ...]:

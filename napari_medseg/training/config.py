@@ -45,6 +45,15 @@ class Plane(StrEnum):
     SAGITTAL = "sagittal"
 
 
+class Teaches(StrEnum):
+    """What of a network a fine-tune changes; the less, the less is forgotten, and learned."""
+
+    WHOLE = "whole"
+    DECODER = "decoder"
+    LAST = "last block"
+    ADAPTERS = "adapters"  # low-rank additions to every convolution (Hu et al. 2021)
+
+
 class Precision(StrEnum):
     """Arithmetic of the network's layers."""
 
@@ -105,6 +114,9 @@ class TrainConfig:
         Weight of the past in the running average of the weights; the average is what you get.
     learn_cleaning
         Whether to learn from the held-back cases what a finished mask is cleaned of.
+    memory_mb
+        Megabytes of labelled patches that the model takes along, so that fine-tuning need not
+        forget; 0 keeps none, where no piece of a scan may leave.
     threads
         Processor threads; 0 takes what torch takes.
     run_folder
@@ -149,6 +161,7 @@ class TrainConfig:
     only_first: Annotated[int, {"min": 0, "max": 1_000_000}] = 0
     patience: Annotated[int, {"min": 0, "max": 10_000}] = 10
     learn_cleaning: bool = True
+    memory_mb: Annotated[float, {"min": 0.0, "max": 1_000.0}] = 8.0
     run_folder: str = ""
     resume: bool = True
 
@@ -179,11 +192,21 @@ class FineTuneConfig:
         How often the copy, and the middle between it and its parent, is scored; the best of these
         is the candidate.
     remember
-        Weight of staying near the parent's own output where nobody corrected.
+        Weight of staying near the parent's own output where nobody corrected. It, `anchor` and
+        `replay` are multiplied by a strength that follows what is being forgotten.
     anchor
         Weight of staying near the parent's weights (L2-SP).
+    replay
+        Weight of the cases in the model's memory.
+    teaches
+        What of the network learns.
     worst_drop
         A candidate that loses more Dice than this on any label is not adopted.
+    gate
+        Whether a candidate must be better to be adopted; without, any is. For experiments.
+    memory_mb
+        Megabytes of labelled patches that the model takes along; 0 keeps none and forgets what its
+        parent kept.
     """
 
     steps: Annotated[int, {"min": 1, "max": 100_000}] = 200
@@ -194,7 +217,11 @@ class FineTuneConfig:
     augmentation: Annotated[float, {"min": 0.0, "max": 3.0}] = 1.0
     remember: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.5
     anchor: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.01
+    replay: Annotated[float, {"min": 0.0, "max": 10.0}] = 1.0
+    teaches: Teaches = Teaches.WHOLE
     ema: Annotated[float, {"min": 0.0, "max": 0.99999}] = 0.98
+    gate: bool = True
+    memory_mb: Annotated[float, {"min": 0.0, "max": 1_000.0}] = 8.0
     worst_drop: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.01
     validations: Annotated[int, {"min": 1, "max": 100}] = 4
     precision: Precision = Precision.AUTO

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from napari_medseg.models.card import ModelCard
 
@@ -26,11 +26,15 @@ class StepDone:
 
 @dataclass(frozen=True)
 class Validated:
-    """Scores of the student on the held-back cases after `step` steps."""
+    """Scores of the student on the held-back cases after `step` steps.
+
+    `anchors` is its Dice on the pieces of earlier cases that its parent kept; empty without any.
+    """
 
     step: int
     dice: Dice
     jaccard: Dice
+    anchors: Dice = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class CleaningLearned:
 class Outcome:
     """The end of a fine-tune: `segmenter` is the model to use next.
 
-    `before` and `after` are Dice on the same held-back voxels, of the parent and the candidate.
+    `before` and `after` are Dice on the same held-back voxels, of the parent and the candidate;
+    `split` is who teaches and who examines from now on, as plain JSON values.
     """
 
     segmenter: Segmenter
@@ -54,6 +59,7 @@ class Outcome:
     adopted: bool
     why: str
     seconds: float
+    split: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,3 +77,4 @@ class OutcomeCard:
     why: str
     seconds: float
     cases: int
+    split: Mapping[str, Any] = field(default_factory=dict)

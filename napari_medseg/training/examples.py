@@ -79,7 +79,8 @@ def _lesson(example: Example, recipe: Recipe, ignore: int, name: str) -> Lesson 
     box = _surroundings(target, recipe.patch)
     name = example.volume.name or name
     subject = example.subject or name
-    return lesson(name, prepared.tensor[(slice(None), *box)].clone(), target[box].clone(), subject)
+    one = lesson(name, prepared.tensor[(slice(None), *box)].clone(), target[box].clone(), subject)
+    return replace(one, start=(box[0].start, box[1].start, box[2].start))
 
 
 def _vouched(example: Example, ignore: int) -> npt.NDArray[np.unsignedinteger]:

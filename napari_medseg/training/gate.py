@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
+from scipy.stats import wilcoxon
 
 from napari_medseg.training.config import IGNORE
-from napari_medseg.training.dataset import held_subjects
 from napari_medseg.training.sampling import Lesson
+from napari_medseg.training.split import Slices, Split
 from napari_medseg.training.validate import Exam
 
-FEWEST_SUBJECTS = 3  # below, subjects cannot be spared: slices of each are held back
-FRACTION = 0.25
 MEANINGFUL = 0.002  # Dice; less is what chance gives to the best of several looks
-# slices on either side of a held-back slab that neither teach nor examine; two would take most
-# from a person who corrects every second slice
-GAP = 1
+FEWEST_PAIRS = 6  # cases; of fewer a paired test cannot say anything
+CHANCE = 0.1  # one-sided: a candidate that is no better passes so often
+NOTHING = Exam({}, {})
 
 
 @dataclass(frozen=True)
 class Held:
-    """What teaches, what examines, and in words what that is."""
+    """What teaches, what examines, in words what that is, and who is on which side from now on."""
 
     train: tuple[Lesson, ...]
     exam: tuple[Lesson, ...]
     how: str
+    split: Split = field(default_factory=Split)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How good a network is on held-back corrections, and on the anchors of before."""
+
+    exam: Exam
+    anchors: Exam = NOTHING
 
 
 @dataclass(frozen=True)
@@ -39,36 +47,45 @@ class Verdict:
     why: str
 
 
-def hold_back(lessons: Sequence[Lesson], seed: int = 0) -> Held:
+def hold_back(lessons: Sequence[Lesson], split: Split = Split(), seed: int = 0) -> Held:  # noqa: B008  a frozen value
     """A quarter of the subjects, or of the corrected slices where there are fewer than three.
 
-    The same lessons are always split the same way and no subject is on both sides. Slabs keep
-    a slice of distance to those that teach, where enough slices are corrected for that.
+    Whoever has a side keeps it. Slices that are held back keep a slice of distance to those that
+    teach, where enough are corrected for that.
     """
-    subjects = {lesson.subject for lesson in lessons}
-    if len(subjects) >= FEWEST_SUBJECTS:
-        held = held_subjects(sorted(subjects), FRACTION, seed)
-        exam = tuple(lesson for lesson in lessons if lesson.subject in held)
-        train = tuple(lesson for lesson in lessons if lesson.subject not in held)
-        return Held(train, exam, f"on {len(held)} of {len(subjects)} subjects, held back")
-    parts = [_slab(lesson) for lesson in lessons]
-    exam = tuple(part for _, part in parts if part is not None)
-    n = sum(len(_known_slices(part.target)) for part in exam)
-    how = f"on {n} corrected slice(s), held back, of scans that it learnt from"
-    return Held(tuple(train for train, _ in parts), exam, how)
+    split = split.with_subjects([lesson.subject for lesson in lessons], seed)
+    exam = [one for one in lessons if split.examines(one.subject)]
+    teach = [one for one in lessons if not split.examines(one.subject)]
+    train: list[Lesson] = []
+    parts: list[Lesson] = []
+    for one in teach:
+        before = split.slices_of(one.subject)
+        spared = bool(before.exam) or not exam  # else whole subjects examine
+        slices = _slices(one, before, spared)
+        split = split.with_slices(one.subject, slices)
+        train.append(_kept(one, slices, False))
+        if slices.exam:
+            parts.append(_kept(one, slices, True))
+    parts = [one for one in parts if bool((one.target != IGNORE).any())]
+    return Held(tuple(train), (*exam, *parts), _words(lessons, exam, parts), split)
 
 
-def verdict(before: Exam, after: Exam, how: str, worst_drop: float) -> Verdict:
-    """Adopted if the mean Dice rises by more than 0.002 and no label loses over `worst_drop`."""
-    scored = [name for name, score in before.dice.items() if not math.isnan(score)]
+def verdict(before: Marks, after: Marks, how: str, worst_drop: float) -> Verdict:
+    """Adopted if it is better on the corrections and forgot nothing.
+
+    The mean Dice must rise by more than 0.002, by a paired test where there are enough cases; no
+    label may lose over `worst_drop`, there and on the anchors, whose mean may not fall by 0.002.
+    """
+    first, last = before.exam, after.exam
+    scored = [name for name, score in first.dice.items() if not math.isnan(score)]
     if not scored:
         return Verdict(
             False, "nothing corrected could be held back to check it; correct two more slices"
         )
-    changes = {name: _change(before, after, name) for name in scored}
-    first = sum(before.dice[name] for name in scored) / len(scored)
+    changes = {name: _change(first, last, name) for name in scored}
+    was = sum(first.dice[name] for name in scored) / len(scored)
     gain = sum(changes.values()) / len(scored)
-    numbers = f"mean Dice {first:.4f} before, {max(0.0, first + gain):.4f} after, {how}"
+    numbers = f"mean Dice {was:.4f} before, {max(0.0, was + gain):.4f} after, {how}"
     worst = min(scored, key=lambda name: changes[name])
     if not gain > MEANINGFUL:
         return Verdict(False, f"not better by {MEANINGFUL}: {numbers}")
@@ -76,7 +93,52 @@ def verdict(before: Exam, after: Exam, how: str, worst_drop: float) -> Verdict:
         return Verdict(
             False, f"{worst} lost {-changes[worst]:.4f} (at most {worst_drop} allowed): {numbers}"
         )
-    return Verdict(True, f"better: {numbers}")
+    if (chance := _chance(first, last)) > CHANCE:
+        return Verdict(False, f"better by chance, perhaps (p = {chance:.2f}): {numbers}")
+    if lost := forgotten(before.anchors, after.anchors, worst_drop):
+        return Verdict(False, f"{lost}; {numbers}")
+    return Verdict(True, f"better: {numbers}{_anchored(before.anchors, after.anchors)}")
+
+
+def forgotten(before: Exam, after: Exam, worst_drop: float) -> str:
+    """What was lost on the anchors, in words; "" if nothing was."""
+    scored = [name for name, score in before.dice.items() if not math.isnan(score)]
+    if not scored:
+        return ""
+    changes = {name: _change(before, after, name) for name in scored}
+    worst = min(scored, key=lambda name: changes[name])
+    mean = sum(changes.values()) / len(scored)
+    if not -changes[worst] <= worst_drop:
+        return (
+            f"forgot {worst}: {-changes[worst]:.4f} Dice lost on {len(before.cases)} pieces of "
+            f"earlier cases (at most {worst_drop} allowed)"
+        )
+    if not -mean <= MEANINGFUL:
+        return f"forgot {-mean:.4f} of mean Dice on {len(before.cases)} pieces of earlier cases"
+    return ""
+
+
+def _anchored(before: Exam, after: Exam) -> str:
+    if not before.cases:
+        return "; the model keeps no earlier cases to check what it forgot"
+    return f"; on {len(before.cases)} pieces of earlier cases {before.mean:.4f}, {after.mean:.4f}"
+
+
+def _chance(before: Exam, after: Exam) -> float:
+    """How often chance alone would look as good (Wilcoxon, one-sided); 0 for too few cases."""
+    pairs = zip(before.cases, after.cases, strict=True)
+    gains = np.array([_mean(late) - _mean(early) for early, late in pairs])
+    gains = gains[~np.isnan(gains)]
+    if len(gains) < FEWEST_PAIRS:
+        return 0.0
+    if not gains.any():
+        return 1.0
+    return float(wilcoxon(gains, alternative="greater").pvalue)
+
+
+def _mean(case: Mapping[str, float]) -> float:
+    values = [score for score in case.values() if not math.isnan(score)]
+    return float(np.mean(values)) if values else math.nan
 
 
 def _change(before: Exam, after: Exam, name: str) -> float:
@@ -86,33 +148,44 @@ def _change(before: Exam, after: Exam, name: str) -> float:
     return after.dice[name] - before.dice[name]
 
 
-def _slab(lesson: Lesson) -> tuple[Lesson, Lesson | None]:
-    """The lesson without a quarter of its corrected slices, the middle one if that leaves every
-    label that it holds to teach; and with these alone."""
-    known = _known_slices(lesson.target)
-    if len(known) < 2:
-        return lesson, None
-    size = max(1, round(FRACTION * len(known)))
-    middle = (len(known) - size) // 2
-    starts = sorted(range(len(known) - size + 1), key=lambda start: abs(start - middle))
-    gaps = (GAP, 0) if len(known) - size > 2 * GAP else (0,)  # a few single slices lie apart anyway
-    for start, gap in itertools.product(starts, gaps):
-        train, exam = _cut(lesson, known[start], known[start + size - 1], gap)
-        if _values(exam) <= _values(train):
-            return train, exam  # what is examined is also taught
-    return _cut(lesson, known[middle], known[middle + size - 1], 0)
+def _words(lessons: Sequence[Lesson], exam: Sequence[Lesson], parts: Sequence[Lesson]) -> str:
+    said = []
+    if exam:
+        held, all_of = ({one.subject for one in some} for some in (exam, lessons))
+        said.append(f"on {len(held)} of {len(all_of)} subjects, held back")
+    if parts:
+        n = sum(len(_known_slices(part.target)) for part in parts)
+        said.append(f"on {n} corrected slice(s), held back, of scans that it learnt from")
+    return " and ".join(said)
 
 
-def _cut(lesson: Lesson, low: int, high: int, gap: int) -> tuple[Lesson, Lesson]:
-    """The lesson without the slices `low` to `high` and `gap` around them, and these alone."""
-    train, exam = lesson.target.clone(), torch.full_like(lesson.target, IGNORE)
-    exam[low : high + 1] = lesson.target[low : high + 1]
-    train[max(0, low - gap) : high + 1 + gap] = IGNORE
-    return replace(lesson, target=train), replace(lesson, target=exam)
+def _slices(one: Lesson, before: Slices, spared: bool) -> Slices:
+    """The sides of the lesson's slices, Z of the whole scan's grid; all teach if none is spared."""
+    begin = one.start[0]
+    known = [z + begin for z in _known_slices(one.target)]
+    if not spared:
+        return Slices(before.exam, before.teach | set(known))
+    labels = {z: frozenset(torch.unique(one.target[z - begin]).tolist()) for z in known}
+    return before.with_known(known, labels)
 
 
-def _values(one: Lesson) -> set[int]:
-    return {int(value) for value in torch.unique(one.target)}
+def _kept(one: Lesson, slices: Slices, exam: bool) -> Lesson:
+    """The lesson with what examines alone, or with all that may teach."""
+    begin, depth = one.start[0], one.target.shape[0]
+    held = torch.zeros(depth, dtype=torch.bool)
+    near = torch.zeros(depth, dtype=torch.bool)
+    for z in slices.exam:
+        if 0 <= z - begin < depth:
+            held[z - begin] = True
+            near[max(0, z - begin - 1) : z - begin + 2] = True
+    for z in slices.teach:
+        if 0 <= z - begin < depth:
+            near[z - begin] = False
+    silent = ~held if exam else held | near
+    target = torch.where(
+        silent[:, None, None], torch.tensor(IGNORE, dtype=one.target.dtype), one.target
+    )
+    return replace(one, target=target)
 
 
 def _known_slices(target: torch.Tensor) -> list[int]:

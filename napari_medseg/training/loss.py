@@ -16,6 +16,7 @@ def segmentation_loss(
     logits: torch.Tensor | Sequence[torch.Tensor],
     target: torch.Tensor,
     regions: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Cross-entropy plus (1 - Dice) over the valid voxels, each output of the decoder weighted.
 
@@ -28,13 +29,15 @@ def segmentation_loss(
         (B, ...) uint8: output numbers, 255 where nobody knows.
     regions
         bool (N, L): whether the voxels of number n belong to an output, where outputs overlap.
+    weight
+        Of each voxel in the cross-entropy, (B, ...); for one output only.
 
     Returns
     -------
     A scalar in float32; 0 if no voxel is valid.
     """
     if isinstance(logits, torch.Tensor):
-        return ce_and_dice(logits, target, regions)
+        return ce_and_dice(logits, target, regions, weight)
     weights = [0.5**depth for depth in range(max(1, len(logits) - 1))]
     losses = [
         weight * ce_and_dice(output, _shrunk(target, output.shape[2:]), regions)
@@ -44,19 +47,24 @@ def segmentation_loss(
 
 
 def ce_and_dice(
-    logits: torch.Tensor, target: torch.Tensor, regions: torch.Tensor | None = None
+    logits: torch.Tensor,
+    target: torch.Tensor,
+    regions: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Cross-entropy plus (1 - batch Dice) of logits (B, L, ...) over voxels that are not 255."""
     logits = logits.float()
     valid = target != IGNORE
+    counted = valid.float() if weight is None else valid * weight
+    total = counted.sum().clamp(min=1)
     known = torch.where(valid, target, 0).long()
     if regions is not None:
         truth = regions.to(logits)[known].movedim(-1, 1)
         bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(1)
-        mean_bce = (bce * valid).sum() / valid.sum().clamp(min=1)
+        mean_bce = (bce * counted).sum() / total
         return mean_bce + _one_minus_dice(logits.sigmoid(), truth, valid[:, None])
     ce = F.cross_entropy(logits, known, reduction="none")
-    mean_ce = (ce * valid).sum() / valid.sum().clamp(min=1)
+    mean_ce = (ce * counted).sum() / total
     return mean_ce + dice_loss(logits, known, valid)
 
 

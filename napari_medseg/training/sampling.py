@@ -28,6 +28,8 @@ class Lesson:
         uint8 (Z, Y, X): output numbers, 255 where nobody knows.
     places
         Voxel indices (N, 3) of each label, those that patches are centred on.
+    start
+        Where (Z, Y, X) of the whole scan's grid this begins, if it is a part.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Lesson:
     target: torch.Tensor
     subject: str = ""
     places: tuple[npt.NDArray[np.int32], ...] = field(default=(), repr=False)
+    start: tuple[int, int, int] = (0, 0, 0)
 
 
 def lesson(name: str, image: torch.Tensor, target: torch.Tensor, subject: str = "") -> Lesson:

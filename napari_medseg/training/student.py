@@ -52,7 +52,8 @@ class Student:
         self._bad = 0
         self._dtype = _half(precision, device)
         self._scaler = torch.amp.GradScaler("cuda", enabled=self._dtype is torch.float16)
-        self.optimiser = _optimiser(optimiser, self.network.parameters(), weight_decay)
+        free = [one for one in self.network.parameters() if one.requires_grad]
+        self.optimiser = _optimiser(optimiser, free, weight_decay)
 
     def half(self) -> AbstractContextManager[Any]:
         """In here layers compute in the faster type, where there is one."""
@@ -81,10 +82,6 @@ class Student:
             return value
         self._skip()
         return math.nan
-
-    def pull_towards(self, parent: nn.Module, share: float) -> None:
-        """Move the weights this share of the way to another network's (L2-SP, decoupled)."""
-        mix(self.network, parent, min(1.0, share))
 
     def state(self) -> dict[str, Any]:
         """All that a later run needs to go on."""

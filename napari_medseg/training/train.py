@@ -25,6 +25,7 @@ from napari_medseg.training.curriculum import Curriculum, prepare_cases
 from napari_medseg.training.dataset import Cases
 from napari_medseg.training.events import CleaningLearned, StepDone, Validated
 from napari_medseg.training.loss import segmentation_loss
+from napari_medseg.training.memory import memory_of
 from napari_medseg.training.runstate import RunFolder, settings_of
 from napari_medseg.training.sampling import Sampler
 from napari_medseg.training.scouting import checked
@@ -256,7 +257,13 @@ class _Run:
             f"{len(self.curriculum.validation)} cases held back",
         )
         chosen = self.curriculum.plan
-        return Segmenter(self.config.name, chosen.network, self.best.weights, self.recipe, lineage)
+        parts, config = self.curriculum, self.config
+        memory = memory_of(
+            parts.train, parts.validation, self.recipe, config.memory_mb, config.seed
+        )
+        return Segmenter(
+            config.name, chosen.network, self.best.weights, self.recipe, lineage, memory=memory
+        )
 
     def _scouted(self, segmenter: Segmenter) -> Job[Segmenter]:
         """The segmenter that looks at the whole first only if that misses nothing."""

@@ -30,6 +30,7 @@ class Exam:
 
     dice: Mapping[str, float]
     jaccard: Mapping[str, float]
+    cases: tuple[Mapping[str, float], ...] = ()  # Dice of each case
 
     @property
     def mean(self) -> float:
@@ -98,7 +99,8 @@ def scores(counts: Sequence[Counts], recipe: Recipe) -> Exam:
     with np.errstate(invalid="ignore"):
         dice, jaccard = 2 * both / sizes, both / (sizes - both)
     names = [label.name for label in recipe.labels]
-    return Exam(_by_name(names, dice), _by_name(names, jaccard))
+    cases = tuple(dict(zip(names, map(float, row), strict=True)) for row in dice)
+    return Exam(_by_name(names, dice), _by_name(names, jaccard), cases)
 
 
 def _by_name(names: Sequence[str], table: npt.NDArray[np.float64]) -> dict[str, float]:

@@ -367,7 +367,7 @@ class Workbench:
             out = self._shelf.next_path(card)
         except OSError as error:
             raise WriteError(f"a new version cannot be saved: {error.strerror}") from error
-        return self._tutor.teach(card, own, self._kept(), config, out)
+        return self._tutor.teach(card, own, self._kept(), config, out, self._family())
 
     def _own(self) -> list[Example]:
         """The open case, if it is corrected and its labels are those of the model in use."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from napari_medseg.correction.record import Example
 from napari_medseg.correction.store import Store
+from napari_medseg.correction.whole import whole
 from napari_medseg.errors import InputError
-from napari_medseg.jobs import Child, Job, Progress
+from napari_medseg.jobs import Child, Job, Notice, Progress
 from napari_medseg.models.card import ModelCard
 
 if TYPE_CHECKING:
@@ -62,10 +64,12 @@ class Tutor:
         others: Iterator[Example],
         config: FineTuneConfig,
         out: Path,
+        family: str,
     ) -> Job[OutcomeCard]:
         """The job that teaches a copy of a model and saves it at `out`.
 
-        The other cases are read from the disk when the job runs, on its thread.
+        The other cases are read from the disk when the job runs, on its thread. Who examines the
+        `family` of models stays out of its lessons for ever.
 
         Raises
         ------
@@ -80,11 +84,31 @@ class Tutor:
             if not examples:
                 raise InputError(NO_TEACHER)
             outcome: OutcomeCard = yield from self._child.run(
-                FINE_TUNE, card.path, examples, config, out
+                FINE_TUNE, card.path, examples, config, out, self.sides(family)
             )
+            try:
+                self._keep_sides(family, outcome.split)
+            except OSError as error:  # the new model knows it too
+                yield Notice(f"Which cases examine could not be remembered: {error.strerror}")
             return outcome
         finally:
             self.running = False
+
+    def sides(self, family: str) -> dict[str, Any]:
+        """Who teaches a family of models and who examines it, decided in earlier fine-tunes."""
+        try:
+            kept = json.loads(self._sides(family).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}  # the first one, or a damaged file: the lineage of the model knows it too
+        return kept if isinstance(kept, dict) else {}
+
+    def _keep_sides(self, family: str, split: Mapping[str, Any]) -> None:
+        """On the disk before anybody can use the model that learned by them."""
+        with whole(self._sides(family)) as file:
+            file.write(json.dumps(split).encode())
+
+    def _sides(self, family: str) -> Path:
+        return self._settled().folder / f"split-{family or 'none'}.json"
 
     def refuse_second(self) -> None:
         """InputError while a fine-tune runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -9,8 +10,9 @@ import pytest
 import torch
 
 from napari_medseg.training.config import IGNORE
-from napari_medseg.training.gate import hold_back, verdict
+from napari_medseg.training.gate import Marks, hold_back, verdict
 from napari_medseg.training.sampling import Lesson, lesson
+from napari_medseg.training.split import split_of
 from napari_medseg.training.validate import Exam
 
 
@@ -26,8 +28,17 @@ def known(one: Lesson) -> set[int]:
     return {int(z) for z in (one.target != IGNORE).flatten(1).any(1).nonzero().flatten()}
 
 
-def exam(one: float, two: float = 0.8) -> Exam:
-    return Exam({"rind": one, "core": two}, {})
+def exam(one: float, two: float = 0.8) -> Marks:
+    return Marks(Exam({"rind": one, "core": two}, {}))
+
+
+def marks(cases: list[float], anchors: list[float]) -> Marks:
+    """Scores of one label in each case, and on each anchor."""
+    sides = (
+        Exam({"rind": sum(side) / len(side)}, {}, tuple({"rind": one} for one in side))
+        for side in (cases, anchors)
+    )
+    return Marks(*sides)
 
 
 @pytest.mark.parametrize(("subjects", "held"), [(3, 1), (5, 1), (8, 2), (12, 3)])
@@ -126,3 +137,65 @@ def test_without_an_exam_nothing_is_adopted() -> None:
     said = verdict(exam(math.nan, math.nan), exam(math.nan, math.nan), "", 0.01)
     assert not said.adopted
     assert "correct two more slices" in said.why
+
+
+def test_a_gain_that_chance_could_give_is_not_enough_where_cases_are_many() -> None:
+    before = marks([0.5] * 8, [0.8])
+    luck = marks([0.9, 0.45, 0.45, 0.48, 0.52, 0.48, 0.47, 0.49], [0.8])
+    said = verdict(before, luck, "", 0.01)
+    assert not said.adopted
+    assert "by chance" in said.why
+    assert verdict(before, marks([0.55] * 8, [0.8]), "", 0.01).adopted
+
+
+def test_few_cases_are_judged_by_their_mean() -> None:
+    assert verdict(marks([0.5, 0.5], [0.8]), marks([0.7, 0.45], [0.8]), "", 0.01).adopted
+
+
+@pytest.mark.parametrize("after", [0.785, 0.797])
+def test_what_was_forgotten_of_earlier_cases_keeps_a_better_model_aside(after: float) -> None:
+    said = verdict(marks([0.5], [0.8, 0.8]), marks([0.9], [after, after]), "", 0.01)
+    assert not said.adopted
+    assert "2 pieces of earlier cases" in said.why
+
+
+def test_a_little_less_on_earlier_cases_is_no_forgetting() -> None:
+    assert verdict(marks([0.5], [0.8]), marks([0.9], [0.799]), "", 0.01).adopted
+
+
+def test_nobody_changes_sides_when_more_is_corrected() -> None:
+    """Round after round: what ever examined never teaches, and the reverse."""
+    split, taught, examined = hold_back([]).split, set(), set()
+    for count in range(1, 14):
+        lessons = [corrected(f"s{n}", range(0, 16, 1 + n % 3)) for n in range(count)]
+        parts = hold_back(lessons, split)
+        split = parts.split
+        taught |= {(one.subject, z) for one in parts.train for z in known(one)}
+        examined |= {(one.subject, z) for one in parts.exam for z in known(one)}
+        assert parts.exam
+        assert taught.isdisjoint(examined)
+
+
+def test_slices_that_come_later_keep_the_sides_of_the_first_ones() -> None:
+    split, taught, examined = hold_back([]).split, set(), set()
+    for last in range(2, 17):
+        parts = hold_back([corrected("a", range(last))], split)
+        split = parts.split
+        taught |= {z for one in parts.train for z in known(one)}
+        examined |= {z for one in parts.exam for z in known(one)}
+    assert taught.isdisjoint(examined)
+    assert 2 <= len(examined) <= 6
+
+
+def test_a_subject_that_taught_wholly_does_not_examine_when_the_others_are_away() -> None:
+    first = hold_back([corrected(f"s{n}") for n in range(4)])
+    names = {one.subject for one in first.train}
+    alone = hold_back([corrected(name) for name in sorted(names)], first.split)
+    taught = {(one.subject, z) for one in first.train for z in known(one)}
+    assert not taught & {(one.subject, z) for one in alone.exam for z in known(one)}
+
+
+def test_sides_survive_as_json() -> None:
+    split = hold_back([corrected(f"s{n}") for n in range(2)]).split
+    again = split_of(json.loads(json.dumps(split.plain())))
+    assert again == split

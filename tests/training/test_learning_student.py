@@ -11,6 +11,7 @@ from torch import nn
 
 from napari_medseg.errors import TrainingError
 from napari_medseg.training.config import Optimiser, Precision, Schedule
+from napari_medseg.training.parts import pull
 from napari_medseg.training.student import MOST_BAD_STEPS, Student, decayed, mix
 
 CPU = torch.device("cpu")
@@ -99,7 +100,7 @@ def test_a_restored_student_goes_on_as_if_never_stopped() -> None:
 
 def test_pulling_all_the_way_gives_the_parent() -> None:
     some, parent = student(), nn.Linear(3, 1)
-    some.pull_towards(parent, 1.0)
+    pull(some.network, parent, 1.0)
     assert all(map(torch.allclose, weights(some.network), weights(parent)))
 
 

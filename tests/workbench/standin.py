@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,16 @@ def predict_with(volume: Volume, model_path: Path, config: Any) -> Job[Predictio
 
 
 def fine_tune_file(
-    model_path: Path, examples: Sequence[Example], config: Any, out: Path
+    model_path: Path, examples: Sequence[Example], config: Any, out: Path, known: Mapping[str, Any]
 ) -> Job[OutcomeCard]:
-    """The same model under a new path; tells how many corrected voxels it was shown."""
+    """The same model under a new path; tells how many corrected voxels it was shown.
+
+    Its split counts how often it was asked.
+    """
     yield Progress(sum(int(one.confirmed.sum()) for one in examples), len(examples))
     shutil.copy(out.with_name("candidate"), out)
-    return OutcomeCard(read_card(out), {}, {}, True, str(asdict(config)), 0.1, len(examples))
+    split = {"times": known.get("times", 0) + 1}
+    return OutcomeCard(read_card(out), {}, {}, True, str(asdict(config)), 0.1, len(examples), split)
 
 
 def fine_tune_forever(*_: object) -> Job[None]:

@@ -145,6 +145,15 @@ def test_a_fine_tune_learns_from_every_corrected_case_and_its_model_can_be_used(
 
 
 @pytest.mark.usefixtures("standin")
+def test_who_examines_is_known_to_the_next_fine_tune_whether_or_not_the_model_was_used(
+    bench: Workbench, scan: Volume
+) -> None:
+    bench.open_case(scan).labels[HERE] = 1
+    times = [finish(bench.fine_tune(FineTuneConfig())).split["times"] for _ in range(3)]
+    assert times == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("standin")
 def test_keeping_the_old_model_leaves_the_new_one_on_the_list(
     bench: Workbench, scan: Volume
 ) -> None:

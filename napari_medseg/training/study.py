@@ -1,0 +1,216 @@
+"""One fine-tune at work: the parent, its student, what they look at and how they are scored."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from napari_medseg.errors import TrainingError
+from napari_medseg.inference.device import choose
+from napari_medseg.inference.regrid import painted, winners
+from napari_medseg.jobs import Job, Progress
+from napari_medseg.models.build import mean_of, network_of, weights_of
+from napari_medseg.models.segmenter import Segmenter
+from napari_medseg.training.clock import Clock
+from napari_medseg.training.config import IGNORE, FineTuneConfig, Optimiser, Precision, Schedule
+from napari_medseg.training.events import StepDone, Validated
+from napari_medseg.training.examples import exam_box
+from napari_medseg.training.gate import Held, Marks, forgotten
+from napari_medseg.training.loss import memory_loss, segmentation_loss
+from napari_medseg.training.memory import lessons_in
+from napari_medseg.training.meter import Meter
+from napari_medseg.training.parts import learner, plain, pull
+from napari_medseg.training.sampling import Lesson, Sampler, with_places
+from napari_medseg.training.student import Student, decayed, mix
+from napari_medseg.training.validate import Exam, examine, scores, segmented
+
+CENTRED = 0.9  # share of the patches around a corrected voxel
+WRONG = 3.0  # weight of a voxel that the parent had wrong, against one that it had right
+NEWEST_HALF = 8  # cases: one so much older is seen half as often
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The student as it was when it was scored."""
+
+    weights: dict[str, torch.Tensor]
+    marks: Marks
+    step: int
+
+
+class Study:
+    """One fine-tune: the parent, its student and what they look at."""
+
+    def __init__(self, segmenter: Segmenter, held: Held, config: FineTuneConfig) -> None:
+        self.recipe = segmenter.recipe
+        self.config = config
+        self.device = choose(config.device)
+        self.half = config.precision is not Precision.FULL
+        belongs = self.recipe.belongs
+        self.regions = torch.tensor(belongs, device=self.device) if belongs else None
+        self.parent = network_of(segmenter, self.device).requires_grad_(False)
+        self.whole = mean_of(segmenter, self.device).requires_grad_(False)
+        network = learner(
+            copy.deepcopy(self.parent), config.teaches, self.recipe.patch, self.recipe.n_inputs
+        )
+        self.student = Student(
+            network, Optimiser.ADAMW, 0.0, config.ema, config.precision, self.device
+        )
+        self.exam = [self._whole_slices(exam_box(one, self.recipe)) for one in held.exam]
+        self.anchors = lessons_in(segmenter.memory, True)
+        self.replayed = lessons_in(segmenter.memory, False) if config.replay else []
+        self.clock = Clock(config.minutes * 60, 0 if config.minutes else config.steps)
+        self.lessons = [self._centred(one) for one in held.train]
+        if not any(one.places for one in self.lessons):
+            raise TrainingError("at least two slices must be corrected; correct another one")
+
+    def teach(self, before: Marks) -> Job[Snapshot]:
+        """Steps and validations until the time or the steps are up; the best that was seen.
+
+        A few scans are soon learnt by heart: what scores best on the others is often not the last.
+        """
+        corrected = self._sampler([one for one in self.lessons if one.places], self._share())
+        replayed = self._sampler(self.replayed, self.config.batch - self._share())
+        meter = Meter(before.anchors, self.config.worst_drop)
+        self.clock = Clock(self.clock.seconds, self.clock.steps)
+        step, passed = 0, 0
+        best: Snapshot | None = None
+        while (done := self.clock.done(step)) < 1:
+            if math.floor(done * self.config.validations) > passed:
+                passed = math.floor(done * self.config.validations)
+                best = yield from self._look(step, best, before, meter)
+            batch = self._batch(corrected, replayed, step)
+            loss = self._step(*batch, decayed(Schedule.COSINE, done), meter.strength)
+            step += 1
+            yield StepDone(step, self.clock.steps, loss, self.clock.left_s(step))
+        return (yield from self._look(step, best, before, meter))
+
+    def score(self, network: nn.Module) -> Job[Marks]:
+        """The network's scores on what was held back, and on the anchors."""
+        exam = yield from self._exam(network, self.exam, "Scoring on held-back corrections")
+        anchors = yield from self._exam(network, self.anchors, "Looking for what was forgotten")
+        return Marks(exam, anchors)
+
+    # -- what it sees -------------------------------------------------------------------------
+
+    def _share(self) -> int:
+        """How many patches of a batch are of corrected scans; the others are of the memory."""
+        return self.config.batch if not self.replayed else max(1, math.ceil(self.config.batch / 2))
+
+    def _sampler(self, lessons: Sequence[Lesson], batch: int) -> Sampler | None:
+        if not lessons or not batch:
+            return None
+        return Sampler(
+            _newest_oftener(lessons),
+            self.recipe.patch,
+            batch,
+            self.recipe.mirror_axes,
+            self.config.augmentation,
+            CENTRED,
+            self.config.seed,
+            self.recipe.patch[0] == 1,
+        )
+
+    def _batch(
+        self, corrected: Sampler | None, replayed: Sampler | None, step: int
+    ) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Images, targets, and how many of them are of corrected scans."""
+        parts = [one(step) for one in (corrected, replayed) if one is not None]
+        images = torch.cat([image for image, _ in parts]).to(self.device)
+        targets = torch.cat([target for _, target in parts]).to(self.device)
+        return images, targets, len(parts[0][0])
+
+    # -- how it learns ------------------------------------------------------------------------
+
+    def _step(
+        self, images: torch.Tensor, targets: torch.Tensor, new: int, share: float, strength: float
+    ) -> float:
+        with torch.no_grad(), self.student.half():
+            taught = self.parent(images).float()
+        known = targets != IGNORE
+        decide = winners if self.regions is None else painted
+        wrong = known & (decide(taught.movedim(1, 0)) != targets)
+        weight = torch.where(wrong, WRONG, 1.0)
+
+        def loss_of(network: nn.Module) -> torch.Tensor:
+            logits = network(images)
+            loss = segmentation_loss(logits[:new], targets[:new], self.regions, weight[:new])
+            if new < len(images):
+                again = segmentation_loss(logits[new:], targets[new:], self.regions)
+                loss = loss + self.config.replay * strength * again
+            held = memory_loss(logits, taught, ~wrong, self.regions is not None)
+            return loss + self.config.remember * strength * held
+
+        loss = self.student.step(loss_of, self.config.learning_rate * share)
+        pull(self.student.network, self.parent, self.config.anchor * strength * share)
+        return loss
+
+    # -- how it is scored ---------------------------------------------------------------------
+
+    def _look(self, step: int, best: Snapshot | None, before: Marks, meter: Meter) -> Job[Snapshot]:
+        """The best so far, the student as it is now, or the middle between it and its parent.
+
+        The middle often knows more than either end: it forgets less (Wortsman et al. 2022).
+        """
+        now = plain(self.student.average)
+        middle = copy.deepcopy(now)
+        mix(middle, self.parent, 0.5)
+        half = Snapshot(weights_of(middle), (yield from self.score(middle)), step)
+        marks = yield from self.score(now)
+        meter.read(marks.anchors)
+        yield Validated(step, marks.exam.dice, marks.exam.jaccard, marks.anchors.dice)
+        whole = Snapshot(weights_of(now), marks, step)
+        known = (half, whole) if best is None else (best, half, whole)
+
+        def worth(one: Snapshot) -> tuple[bool, float]:
+            lost = forgotten(before.anchors, one.marks.anchors, self.config.worst_drop)
+            return not lost, one.marks.exam.mean
+
+        return max(reversed(known), key=worth)  # of equals the last
+
+    def _exam(self, network: nn.Module, lessons: Sequence[Lesson], text: str) -> Job[Exam]:
+        exam = scores([], self.recipe)
+        for number, result in enumerate(
+            examine(network, lessons, self.recipe, self.device, self.half)
+        ):
+            if result is None:
+                yield Progress(number + 1, len(lessons), text)
+            else:
+                exam = result
+        return exam
+
+    def _said(self, one: Lesson) -> torch.Tensor:
+        return segmented(self.whole, one.image, self.recipe, self.device, self.half)
+
+    def _whole_slices(self, one: Lesson) -> Lesson:
+        """The exam with the rest of each corrected slice as the parent has it.
+
+        Strokes alone are where the parent is wrong: on them a student that paints everything would
+        be perfect. What nobody corrected in the slice counts as right.
+        """
+        known = one.target != IGNORE
+        rest = ~known & known.flatten(1).any(1)[:, None, None]
+        if not bool(rest.any()):
+            return one
+        said = self._said(one)
+        return replace(one, target=torch.where(rest, said.to(one.target.dtype), one.target))
+
+    def _centred(self, one: Lesson) -> Lesson:
+        """The lesson with the places of its labels, and of the corrections where that is quick."""
+        known = one.target != IGNORE
+        places = [known & (one.target == n) for n in range(1, len(self.recipe.values))]
+        if not bool(known.all()):
+            places.append(known & (one.target == 0))
+        if exam_box(one, self.recipe).target.shape == one.target.shape:
+            places.append(known & (self._said(one) != one.target))
+        return with_places(one, places)
+
+
+def _newest_oftener(lessons: Sequence[Lesson]) -> list[Lesson]:
+    """Each lesson once and the newer ones, which come first, twice."""
+    return [*lessons, *lessons[:NEWEST_HALF]] if len(lessons) > NEWEST_HALF else list(lessons)
