@@ -109,6 +109,37 @@ class Confirming:
     n_bytes: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class Vouching:
+    """One step: some voxels are vouched for, or are not any more."""
+
+    name: str
+    when: float
+    voxels: int
+    box: Box
+    on: bool
+    bits: Packed = field(repr=False)
+
+    @classmethod
+    def of(cls, box: Box, where: npt.NDArray[np.bool_], on: bool, deed: Deed) -> Vouching:
+        voxels = int(np.count_nonzero(where))
+        return cls(deed.name, deed.when, voxels, box, on, pack(np.packbits(where)))
+
+    @property
+    def where(self) -> npt.NDArray[np.bool_]:
+        """bool, shape of the box."""
+        shape = tuple(part.stop - part.start for part in self.box)
+        return _bits(unpack(self.bits), int(np.prod(shape))).reshape(shape)
+
+    @property
+    def n_bytes(self) -> int:
+        return self.bits.n_bytes
+
+    def spilled(self, spill: Spill) -> Vouching:
+        """The same in a file; OSError where it takes no more."""
+        return replace(self, bits=spill.put(self.bits))
+
+
 @dataclass(frozen=True)
 class Naming:
     """One step: a structure came (from None), or has another name or colour."""
@@ -138,7 +169,7 @@ class Strokelike(Protocol):
     def undo(self, labels: Labels, baseline: Labels) -> None: ...
 
 
-Done: TypeAlias = Strokelike | Confirming | Naming
+Done: TypeAlias = Strokelike | Confirming | Vouching | Naming
 
 
 class History:
@@ -194,7 +225,7 @@ class History:
     def _spill_oldest(self) -> bool:
         """Put the oldest step that is in memory into the file; False where that takes no more."""
         step = self.steps[self._spilled]
-        if isinstance(step, Stroke):
+        if isinstance(step, Stroke | Vouching):
             try:
                 self.steps[self._spilled] = step.spilled(self._spill)
             except OSError:  # a full disk: the steps stay in memory

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from napari_medseg.correction.files import STATE_NUMBERS, CaseFiles
 from napari_medseg.correction.log import Entry, Log, is_locked
 from napari_medseg.correction.record import NO_DEED, Correction, Deed
-from napari_medseg.correction.state import State, Step, encode, save
+from napari_medseg.correction.state import State, Step, Vouched, encode, save
 
 QUEUE_LENGTH = 1024
 QUEUE_BYTES = 256 << 20
@@ -251,6 +251,8 @@ class Journal:
 
 def _size(step: Step | None) -> int:
     """Bytes that a step takes in memory, about."""
+    if isinstance(step, Vouched):
+        return step.n_bytes
     return 5 * step.new.nbytes if isinstance(step, Correction) else 0
 
 

@@ -7,10 +7,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from napari_medseg.correction.history import Confirming, Done, History, Naming
+from napari_medseg.correction.history import Confirming, Done, History, Naming, Vouching
 from napari_medseg.correction.log import Entry
 from napari_medseg.correction.record import REDO, UNDO, Box, Deed, Labels
-from napari_medseg.correction.state import DAMAGE, Header, box_of, deed_of, label_of, painted
+from napari_medseg.correction.state import (
+    DAMAGE,
+    Header,
+    box_of,
+    deed_of,
+    label_of,
+    painted,
+    vouched,
+)
 
 
 def recalled(entries: Iterable[Entry]) -> History:
@@ -51,6 +59,9 @@ def _done(entry: Entry, deed: Deed) -> Done | None:
     header = entry.header
     if entry.kind == "marked":
         return Confirming(deed.name, deed.when, header["axis"], header["index"], header["on"])
+    if entry.kind == "vouched":
+        step = vouched(header, entry.payload)
+        return Vouching.of(step.box, step.where, step.on, deed)
     if entry.kind == "named":
         before, after = label_of(header["before"]), label_of(header["after"])
         return Naming(deed.name, deed.when, before, after)

@@ -1,9 +1,9 @@
 """All that is kept of a case, and the small records that change it.
 
-A `State` is the whole; a `Correction`, `Marked` or `Named` is a step. `encode` and `apply` take a
-step to bytes and play it back. A step holds values, not differences: it says "these voxels are now
-2, and the model had given 1", so that playing it twice does no harm. What they were before follows
-behind, in a stream of its own: only who takes the step back reads it.
+A `State` is the whole; a `Correction`, `Marked`, `Vouched` or `Named` is a step. `encode` and
+`apply` take a step to bytes and play it back. A step holds values, not differences: it says "these
+voxels are now 2, and the model had given 1", so that playing it twice does no harm. What they were
+before follows behind, in a stream of its own: only who takes the step back reads it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 
+from napari_medseg.correction.bits import Bits
 from napari_medseg.correction.disk import DISK, Disk
 from napari_medseg.correction.record import NO_DEED, Box, Correction, Deed, Labels
 from napari_medseg.correction.tracker import NO_MARKS, Marks, Tracker
 from napari_medseg.correction.whole import whole
 from napari_medseg.volume import Label
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had no voxels that are vouched for one by one
 LONGEST_HEADER = 1 << 20  # bytes
 DAMAGE: tuple[type[BaseException], ...] = (  # what reading changed bytes can end in
     OSError,
@@ -53,6 +54,8 @@ class State:
         Hash that cases of one person share.
     family
         Which model the labels belong to: the version of its oldest ancestor.
+    vouched
+        Voxels that a person vouches for, as in `Tracker`; None for none.
     """
 
     labels: Labels
@@ -61,10 +64,12 @@ class State:
     names: tuple[Label, ...] = ()
     subject: str = ""
     family: str = ""
+    vouched: Bits | None = None
 
     def tracker(self) -> Tracker:
         """A tracker that goes on from here, with arrays of its own."""
-        return Tracker(self.labels.copy(), self.baseline.copy(), self.marks)
+        vouched = None if self.vouched is None else self.vouched.copy()
+        return Tracker(self.labels.copy(), self.baseline.copy(), self.marks, vouched)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +81,25 @@ class Marked:
     on: bool
     labels: Labels
     baseline: Labels
+
+
+@dataclass(frozen=True, eq=False)
+class Vouched:
+    """Some voxels were vouched for, with the labels that a person saw there; or are not any more.
+
+    `where` is bool, shape of the box; `labels` and `baseline` hold its N voxels.
+    """
+
+    box: Box
+    where: npt.NDArray[np.bool_]
+    on: bool
+    labels: Labels
+    baseline: Labels
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that it takes in memory."""
+        return self.where.nbytes + self.labels.nbytes + self.baseline.nbytes
 
 
 @dataclass(frozen=True)
@@ -96,7 +120,7 @@ class Sign:
 
 MOVED = "moved"  # the history stepped, and no voxel changed
 CLOSED = "closed"  # the window let go of the case as it should
-Step: TypeAlias = Correction | Marked | Named | Sign
+Step: TypeAlias = Correction | Marked | Vouched | Named | Sign
 Header: TypeAlias = Mapping[str, Any]
 
 
@@ -127,10 +151,13 @@ def _encoded(step: Step) -> tuple[str, Header, bytes]:
     if isinstance(step, Marked):
         header = {"axis": step.axis, "index": step.index, "on": step.on, "type": _type(step.labels)}
         return "marked", header, _pack(step.labels, step.baseline)
+    if isinstance(step, Vouched):
+        header = {"box": _ends(step.box), "on": step.on, "type": _type(step.labels)}
+        return "vouched", header, _pack(np.packbits(step.where), step.labels, step.baseline)
     changed = step.changed
-    box = [[part.start, part.stop] for part in step.box]
     payload = _pack(np.packbits(changed), step.new[changed], step.baseline[changed])
-    header = {"box": box, "type": _type(step.new), "voxels": int(np.count_nonzero(changed))}
+    voxels = int(np.count_nonzero(changed))
+    header = {"box": _ends(step.box), "type": _type(step.new), "voxels": voxels}
     return "painted", header, payload + _pack(step.old[changed])
 
 
@@ -147,6 +174,8 @@ def apply(state: State, kind: str, header: Header, payload: bytes) -> State:
             return replace(state, names=_names(header["names"]))
         if kind == "marked":
             return _apply_mark(state, header, payload)
+        if kind == "vouched":
+            return _apply_vouch(state, header, payload)
         if kind == "painted":
             _apply_paint(state, header, payload)
         return state
@@ -173,6 +202,27 @@ def _apply_paint(state: State, header: Header, payload: bytes) -> None:
     changed = paint.changed
     state.labels[paint.box][changed] = paint.new
     state.baseline[paint.box][changed] = paint.baseline
+
+
+def _apply_vouch(state: State, header: Header, payload: bytes) -> State:
+    step = vouched(header, payload)
+    bits = Bits(state.labels.shape) if state.vouched is None else state.vouched
+    bits.put(step.box, step.where, step.on)
+    if step.on:
+        state.labels[step.box][step.where] = step.labels
+        state.baseline[step.box][step.where] = step.baseline
+    return replace(state, vouched=bits)
+
+
+def vouched(header: Header, payload: bytes) -> Vouched:
+    """What the record of voxels that are vouched for says."""
+    box = box_of(header["box"])
+    raw = isal_zlib.decompress(payload)
+    shape = tuple(part.stop - part.start for part in box)
+    size = (int(np.prod(shape)) + 7) // 8
+    labels, baseline = np.split(_values(raw[size:], header["type"]), 2)
+    bits = np.unpackbits(np.frombuffer(raw[:size], np.uint8), count=int(np.prod(shape)))
+    return Vouched(box, bits.astype(bool).reshape(shape), bool(header["on"]), labels, baseline)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +263,11 @@ def _values(raw: bytes, kind: str) -> npt.NDArray[Any]:
 
 def save(state: State, path: Path, disk: Disk = DISK) -> None:
     """Write a state to a file of its own, completely or not at all."""
+    bits = None if state.vouched is None else state.vouched.packed
+    arrays = [state.labels, state.baseline, *([] if bits is None else [bits])]
     header = {
         "schema": SCHEMA,
+        "vouched": bits is not None,
         "marks": [sorted(marks) for marks in state.marks],
         "names": _plain(state.names),
         "subject": state.subject,
@@ -225,7 +278,7 @@ def save(state: State, path: Path, disk: Disk = DISK) -> None:
         igzip.GzipFile(fileobj=file, mode="wb", compresslevel=1) as packed,
     ):
         packed.write(json.dumps(header).encode() + b"\n")
-        for array in (state.labels, state.baseline):
+        for array in arrays:
             np.lib.format.write_array(packed, np.ascontiguousarray(array), allow_pickle=False)
 
 
@@ -241,11 +294,12 @@ def load(path: Path) -> State:
         with igzip.open(path, "rb") as file:
             header = json.loads(file.readline(LONGEST_HEADER))
             labels, baseline = read_array(file), read_array(file)
+            bits = Bits(labels.shape, read_array(file)) if header.get("vouched") else None
             if file.read(1):
                 raise DamagedError(f"{path.name} goes on after its end")
         z, y, x = (frozenset(int(i) for i in marks) for marks in header["marks"])
         names = _names(header["names"])
-        return State(labels, baseline, (z, y, x), names, header["subject"], header["family"])
+        return State(labels, baseline, (z, y, x), names, header["subject"], header["family"], bits)
     except DAMAGE as error:
         raise DamagedError(f"{path.name} is damaged: {error}") from error
 
@@ -267,6 +321,10 @@ def _unpack(payload: bytes, kind: str) -> npt.NDArray[Any]:
 
 def _type(array: npt.NDArray[Any]) -> str:
     return array.dtype.newbyteorder("<").str
+
+
+def _ends(box: Box) -> list[list[int]]:
+    return [[part.start, part.stop] for part in box]
 
 
 def box_of(ends: list[list[int]]) -> Box:

@@ -2,9 +2,10 @@
 
 Nothing listens to strokes, for undo, redo and direct writes tell nothing. Three arrays say it all:
 the labels, which anybody may write; the baseline, which is what the model gave; and the labels as
-they were at the last commit. From them and the confirmed slices, `source` follows:
+they were at the last commit. From them, the confirmed slices and the voxels that are vouched for
+one by one (a piece, a whole structure), `source` follows:
 
-- CONFIRMED in a slice that a person vouches for;
+- CONFIRMED in a slice, or where a voxel, is vouched for;
 - PAINTED where the committed labels differ from the baseline;
 - MODEL everywhere else.
 
@@ -23,6 +24,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from napari_medseg.correction.bits import Bits
 from napari_medseg.correction.record import Box, Correction, Labels, Source
 from napari_medseg.errors import GridError, InputError
 
@@ -48,10 +50,17 @@ class Tracker:
         Voxels that differ from the baseline; as of the last commit.
     marks
         Confirmed slices along Z, Y and X.
+    vouched
+        Voxels that a person vouches for besides; whatever is painted there later is vouched for
+        too, as in a confirmed slice.
     """
 
     def __init__(
-        self, labels: Labels, baseline: Labels | None = None, marks: Marks = NO_MARKS
+        self,
+        labels: Labels,
+        baseline: Labels | None = None,
+        marks: Marks = NO_MARKS,
+        vouched: Bits | None = None,
     ) -> None:
         self.labels = labels
         self.baseline = labels.copy() if baseline is None else baseline
@@ -63,6 +72,7 @@ class Tracker:
         self.source = np.zeros(labels.shape, np.uint8)
         self.counts = _count(labels)
         self.marks = marks
+        self.vouched = Bits(labels.shape) if vouched is None else vouched
         self.painted = int(np.count_nonzero(labels != self.baseline))
         self._committed = labels.copy()
         self._lock = threading.Lock()  # around writing `_committed` and `baseline`
@@ -146,10 +156,15 @@ class Tracker:
         """Take a slice's mark back; its voxels are PAINTED or MODEL as before."""
         self._mark(axis, index, self.marks[self._checked(axis, index)] - {index})
 
+    def vouch(self, box: Box, where: npt.NDArray[np.bool_], on: bool) -> None:
+        """Vouch for some voxels of a box, bool of its shape, as of the last commit; or no more."""
+        self.vouched.put(box, where, on)
+        self._derive(box)
+
     @property
     def touched(self) -> bool:
         """Whether a person painted or confirmed anything, as of the last commit."""
-        return any(self.marks) or self.painted > 0
+        return any(self.marks) or self.painted > 0 or bool(self.vouched)
 
     def slice_box(self, axis: int, index: int) -> Box:
         """The box of one slice."""
@@ -169,6 +184,11 @@ class Tracker:
         for axis, marks in enumerate(self.marks):
             inside = [i - box[axis].start for i in marks if box[axis].start <= i < box[axis].stop]
             np.moveaxis(source, axis, 0)[inside] = Source.CONFIRMED
+        if self.vouched:
+            z, y, x = box
+            for plane, index in zip(source, range(z.start, z.stop), strict=True):
+                one = self.vouched[slice(index, index + 1), y, x]
+                plane[one[0]] = Source.CONFIRMED
 
     def _recount(self, old: Labels, new: Labels) -> None:
         size = len(self.counts)

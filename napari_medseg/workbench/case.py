@@ -124,7 +124,8 @@ class Case:
     def state(self) -> State:
         """What is to be kept of the case, as of its last commit; may be called on any thread."""
         marks, names = self.tracker.marks, self.names
-        return State(*self.tracker.copies(), marks, names, self.subject, self.family)
+        vouched = self.tracker.vouched.copy()
+        return State(*self.tracker.copies(), marks, names, self.subject, self.family, vouched)
 
     def present(self) -> list[int]:
         """The numbers above 0 that some voxel has, as of the last commit."""
@@ -173,7 +174,7 @@ def tracker_of(state: State, names: tuple[Label, ...]) -> Tracker:
     """A tracker that goes on from a state, wide enough for all structures."""
     dtype = np.result_type(state.labels.dtype, _dtype(names))
     labels, baseline = (a.astype(dtype, copy=False) for a in (state.labels, state.baseline))
-    return Tracker(labels, baseline, state.marks)
+    return Tracker(labels, baseline, state.marks, state.vouched)
 
 
 def anonymous(subject: str) -> str:

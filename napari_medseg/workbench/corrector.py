@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 from psygnal import Signal
 
-from napari_medseg.correction.history import Confirming, Naming, Stroke
+from napari_medseg.correction.history import Confirming, Naming, Stroke, Vouching
 from napari_medseg.correction.record import NO_DEED, Box, Correction, Deed
-from napari_medseg.correction.state import MOVED, Marked, Named, Sign
+from napari_medseg.correction.state import MOVED, Marked, Named, Sign, Vouched
 from napari_medseg.errors import InputError
 from napari_medseg.volume import Label
 from napari_medseg.workbench.case import READ_ONLY, Case, merged, unnamed
@@ -18,14 +20,14 @@ from napari_medseg.workbench.recorder import Recorder
 
 
 class Corrector:
-    """Takes note of voxels, confirmed slices and structures of one case.
+    """Takes note of voxels, of what is confirmed, and of the structures of one case.
 
     Signals
     -------
     noted
         A step that can be taken back.
     corrected, marks_changed, names_changed
-        Voxels changed, confirmed slices, or the list of structures.
+        Voxels changed, what is confirmed, or the list of structures.
     labels_changed, warned
         What a layer must draw again, and a sentence for the user.
 
@@ -87,6 +89,28 @@ class Corrector:
         if deed.name and not deed.move:
             self.noted.emit(Confirming(deed.name, deed.when, axis, index, on))
         self.marks_changed.emit()
+
+    def vouch(self, box: Box, where: npt.NDArray[np.bool_], on: bool, deed: Deed) -> int:
+        """Vouch for voxels of a box, bool of its shape, or no more; for how many that is new."""
+        case, tracker = self._case, self._case.tracker
+        case.check_writable()
+        self.commit(box, Deed("stroke", time.time()))
+        if on and bool((case.previews.shown(tracker, box) & where).any()):
+            raise InputError(
+                "a structure must show its final labels to be confirmed, this one still shows a "
+                "quick look; wait until it is segmented, or stop the prediction"
+            )
+        fresh = where & (tracker.vouched[box] != on)
+        voxels = int(np.count_nonzero(fresh))
+        if voxels == 0 and not deed.move:
+            return 0
+        tracker.vouch(box, fresh, on)
+        seen = tracker.labels[box][fresh], tracker.baseline[box][fresh]
+        self._recorder.keep(case, Vouched(box, fresh, on, *seen), self._predicting(), deed)
+        if deed.name and not deed.move:
+            self.noted.emit(Vouching.of(box, fresh, on, deed))
+        self.marks_changed.emit()
+        return voxels
 
     def add_label(self, name: str, color: str = "") -> Label:
         """A new structure to paint; without a colour it takes the next free one."""

@@ -14,11 +14,19 @@ from psygnal import Signal
 
 from napari_medseg.correction import effort
 from napari_medseg.correction.edit import Edit, Rules, Scene, ruled
-from napari_medseg.correction.history import Confirming, Done, History, Naming, Strokelike
+from napari_medseg.correction.history import (
+    Confirming,
+    Done,
+    History,
+    Naming,
+    Strokelike,
+    Vouching,
+)
 from napari_medseg.correction.record import REDO, UNDO, Correction, Deed
 from napari_medseg.errors import MedsegError
 from napari_medseg.workbench.case import IGNORE, Case
 from napari_medseg.workbench.corrector import Corrector
+from napari_medseg.workbench.vouching import Voucher
 
 OPEN = Rules()
 
@@ -51,6 +59,7 @@ class Editor:
         self.effort = effort.load(effort_file)
         self.rules = OPEN
         self.chances: Mapping[int, npt.NDArray[np.floating[Any]]] = {}
+        self.voucher = Voucher(case, corrector, self.scene)
         corrector.noted.connect(self._note)
 
     def scene(self) -> Scene:
@@ -131,6 +140,8 @@ class Editor:
         try:
             if isinstance(step, Confirming):
                 self.corrector.mark(step.axis, step.index, step.on != back, deed)
+            elif isinstance(step, Vouching):
+                self.corrector.vouch(step.box, step.where, step.on != back, deed)
             elif isinstance(step, Naming):
                 before, after = (step.after, step.before) if back else (step.before, step.after)
                 self.corrector.name(before, after, deed)

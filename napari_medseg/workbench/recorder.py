@@ -30,9 +30,14 @@ def came_back(case: Case, recovered: Recovered) -> str:
     if case.tracker.touched:
         return (
             f"earlier corrections of this scan are back: {case.tracker.painted} painted voxels "
-            f"and {marks} confirmed slices"
+            f"and {marks} confirmed slices{_pieces(case)}"
         )
     return ""
+
+
+def _pieces(case: Case) -> str:
+    voxels = case.tracker.vouched.count
+    return f", {voxels} voxels of confirmed structures" if voxels else ""
 
 
 def _moment(when: float) -> str:

@@ -5,7 +5,9 @@
     python tests/correction/killing.py FOLDER careless      without a rename: something must be lost
 
 One process with everything imported forks each painter: starting anew would take a second a kill.
-Prints one line of JSON: kills, strokes acknowledged, strokes lost, cases unreadable.
+Each stroke's voxel is vouched for before it is painted.
+Prints one line of JSON: kills, strokes acknowledged, strokes lost, strokes that nobody vouches for
+any more, cases unreadable.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ import numpy as np
 
 from napari_medseg.correction import journal
 from napari_medseg.correction.disk import Disk
-from napari_medseg.correction.state import State
+from napari_medseg.correction.state import State, Vouched
 from napari_medseg.correction.store import Recovered, Store
+from napari_medseg.correction.tracker import Tracker
 
 SHAPE = (6, 20, 20)
 KEY = "0123456789abcdef0123456789abcdef"
@@ -130,7 +133,19 @@ def blank() -> State:
 
 def stroke(labels: np.ndarray, number: int) -> None:
     """Each stroke is another one, and the labels tell how many there were."""
-    labels[np.unravel_index(number * 7 % labels.size, SHAPE)] = 1 + number % 7
+    labels[place(number)] = 1 + number % 7
+
+
+def place(number: int) -> tuple[int, ...]:
+    return tuple(int(n) for n in np.unravel_index(number * 7 % blank().labels.size, SHAPE))
+
+
+def vouch(tracker: Tracker, number: int) -> Vouched:
+    """A person vouches for the voxel of the stroke that comes next."""
+    z, y, x = (slice(n, n + 1) for n in place(number))
+    tracker.vouch((z, y, x), np.ones((1, 1, 1), bool), True)
+    seen = tracker.labels[z, y, x].ravel(), tracker.baseline[z, y, x].ravel()
+    return Vouched((z, y, x), np.ones((1, 1, 1), bool), True, *seen)
 
 
 def paint(folder: Path, first: int, disk: Disk, out: int) -> None:
@@ -140,10 +155,14 @@ def paint(folder: Path, first: int, disk: Disk, out: int) -> None:
     found = store.recover(KEY, blank())
     tracker = (found.state or blank()).tracker()
     pen = store.journal(
-        KEY, found, lambda: State(*tracker.copies(), tracker.marks), lambda told: None
+        KEY,
+        found,
+        lambda: State(*tracker.copies(), tracker.marks, vouched=tracker.vouched.copy()),
+        lambda told: None,
     )
     ahead: deque[tuple[int, int]] = deque()
     for number in range(first, 1_000_000):
+        pen.append(vouch(tracker, number))
         stroke(tracker.labels, number)
         ahead.append((pen.append(tracker.commit()), number))
         while len(ahead) > IN_FLIGHT or (ahead and ahead[0][0] <= pen.acknowledged):
@@ -177,7 +196,7 @@ class Count(Counter[str]):
     """Kills, and what they did."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(kills=0, acknowledged=0, lost=0, unreadable=0)
+        super().__init__(kills=0, acknowledged=0, lost=0, unvouched=0, unreadable=0)
         self.folder, self.labels, self.next = folder, blank().labels, 0
 
     def kill(self, disk: Disk, after_s: float | None) -> None:
@@ -188,6 +207,11 @@ class Count(Counter[str]):
         self["acknowledged"] += acknowledged + 1 - self.next
         self["unreadable"] += bool(found.warning)
         self["lost"] += not self._there(found, acknowledged)
+        vouched = found.state is not None and found.state.vouched
+        self["unvouched"] += not all(
+            vouched and vouched[tuple(slice(n, n + 1) for n in place(number))].all()  # type: ignore
+            for number in range(acknowledged + 1)
+        )
 
     def _there(self, found: Recovered, acknowledged: int) -> bool:
         """Whether the labels are those after some stroke from the last acknowledged one on."""

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.correction.disk import DISK, Disk
-from napari_medseg.correction.state import Marked, State
+from napari_medseg.correction.record import Box
+from napari_medseg.correction.state import Marked, State, Vouched
 from napari_medseg.correction.store import Recovered, Store
 from napari_medseg.correction.tracker import Tracker
 
@@ -38,7 +39,8 @@ class Session:
         return State(np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8))
 
     def state(self) -> State:
-        return State(*self.tracker.copies(), self.tracker.marks, family="root")
+        vouched = self.tracker.vouched.copy()
+        return State(*self.tracker.copies(), self.tracker.marks, family="root", vouched=vouched)
 
     def paint(self, strokes: int = 1) -> None:
         """Strokes at random places, each on its way to disk."""
@@ -55,6 +57,12 @@ class Session:
         box = self.tracker.slice_box(axis, index)
         labels, baseline = self.tracker.labels[box].copy(), self.tracker.baseline[box].copy()
         self.journal.append(Marked(axis, index, on, labels, baseline))
+
+    def vouch(self, box: Box, on: bool = True) -> None:
+        where = np.ones(self.tracker.labels[box].shape, bool)
+        self.tracker.vouch(box, where, on)
+        seen = self.tracker.labels[box].ravel().copy(), self.tracker.baseline[box].ravel().copy()
+        self.journal.append(Vouched(box, where, on, *seen))
 
     def close(self) -> None:
         assert self.journal.close(20)

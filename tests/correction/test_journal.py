@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import sqlite3
 import threading
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from isal import igzip
 from painting import KEY, Session, same
 
 from napari_medseg.correction import journal as journal_module
 from napari_medseg.correction.log import Entry, Log
 from napari_medseg.correction.record import Correction
-from napari_medseg.correction.state import CLOSED, Sign
+from napari_medseg.correction.state import CLOSED, Sign, load, save
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +69,37 @@ def test_a_confirmed_slice_brings_the_models_labels_that_were_seen(session: Sess
     session.open()
     assert (session.tracker.baseline[4] == 9).sum() >= 391
     assert (session.tracker.source[4] == 2).all()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_voxels_that_are_vouched_for_come_back_with_the_labels_that_were_seen(
+    session: Session, whole: bool
+) -> None:
+    box = slice(1, 4), slice(2, 9), slice(3, 12)
+    session.paint(3)
+    session.tracker.receive(box, np.full((3, 7, 9), 3, np.uint8))
+    session.vouch(box)
+    session.vouch((slice(1, 2), slice(2, 9), slice(3, 12)), on=False)
+    if whole:
+        session.journal.append(None)
+    before = session.tracker.source.copy(), session.tracker.labels[2:4, 2:9, 3:12].copy()
+    session.close()
+    session.open()
+    assert session.tracker.vouched.count == 2 * 7 * 9
+    np.testing.assert_array_equal(session.tracker.source == 2, before[0] == 2)
+    np.testing.assert_array_equal(session.tracker.labels[2:4, 2:9, 3:12], before[1])
+
+
+def test_a_whole_state_of_an_earlier_version_is_read(session: Session, tmp_path: Path) -> None:
+    session.paint(3)
+    save(session.state(), tmp_path / "state")
+    with igzip.open(tmp_path / "state") as file:
+        line, rest = file.read().split(b"\n", 1)
+    header = json.loads(line)
+    assert header.pop("vouched") is False
+    with igzip.open(tmp_path / "state", "wb") as file:
+        file.write(json.dumps({**header, "schema": 1}).encode() + b"\n" + rest)
+    assert same(load(tmp_path / "state"), session.history[-1])
 
 
 def test_older_steps_are_dropped_once_two_whole_states_hold_them(

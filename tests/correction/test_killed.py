@@ -28,12 +28,13 @@ def test_killed_at_random_moments_every_acknowledged_stroke_is_there(tmp_path: P
     found = kills(str(tmp_path), "random", "20")
     assert found["acknowledged"] > 0
     assert (found["kills"], found["lost"], found["unreadable"]) == (20, 0, 0)
+    assert found["unvouched"] == 0
 
 
 def test_killed_at_every_named_point_every_acknowledged_stroke_is_there(tmp_path: Path) -> None:
     found = kills(str(tmp_path), "points")
     assert found["kills"] > 35
-    assert (found["lost"], found["unreadable"]) == (0, 0)
+    assert (found["lost"], found["unvouched"], found["unreadable"]) == (0, 0, 0)
 
 
 def test_without_renaming_a_kill_would_leave_half_a_state(tmp_path: Path) -> None:

@@ -97,6 +97,17 @@ def test_a_closed_case_teaches_its_own_family_of_models_only(
     assert session.store.example(KEY, "another") is None
 
 
+def test_a_closed_case_teaches_what_is_vouched_for(session: Session, scan: Volume) -> None:
+    box = slice(1, 4), slice(2, 9), slice(3, 12)
+    session.vouch(box)
+    list(keep_scan(scan, session.files))
+    session.close()
+    example = session.store.example(KEY, "root")
+    assert example is not None
+    assert example.confirmed[box].all()
+    assert np.count_nonzero(example.confirmed) == 3 * 7 * 9
+
+
 def test_a_case_whose_corrections_were_all_undone_teaches_nothing(
     session: Session, scan: Volume
 ) -> None:

@@ -222,3 +222,37 @@ def _flat(box: tuple[slice, slice, slice]) -> npt.NDArray[np.intp]:
     inside = np.zeros(SHAPE, bool)
     inside[box] = True
     return np.flatnonzero(inside)
+
+
+def test_what_is_vouched_for_is_confirmed_until_it_is_taken_back(tracker: Tracker) -> None:
+    where = np.zeros((3, 3, 3), bool)
+    where[1] = True
+    tracker.vouch(BOX, where, True)
+    expected = np.zeros(SHAPE, np.uint8)
+    expected[BOX][where] = Source.CONFIRMED
+    np.testing.assert_array_equal(tracker.source, expected)
+    assert tracker.touched
+    tracker.labels[BOX] = 2
+    correction = tracker.commit()
+    assert correction is not None
+    assert (tracker.source[BOX][where] == Source.CONFIRMED).all()
+    tracker.vouch(BOX, where, False)
+    assert (tracker.source[BOX] == Source.PAINTED).all()
+
+
+def test_a_prediction_leaves_what_is_vouched_for(tracker: Tracker) -> None:
+    tracker.vouch(BOX, np.ones((3, 3, 3), bool), True)
+    before = tracker.labels[BOX].copy()
+    tracker.receive(clip(None, SHAPE), np.full(SHAPE, 3, np.uint8))
+    np.testing.assert_array_equal(tracker.labels[BOX], before)
+    assert np.count_nonzero(tracker.labels == 3) == tracker.labels.size - 27
+
+
+def test_a_slice_s_mark_and_a_voxel_s_are_taken_back_apart(tracker: Tracker) -> None:
+    tracker.vouch(BOX, np.ones((3, 3, 3), bool), True)
+    tracker.confirm(0, 2)
+    tracker.unconfirm(0, 2)
+    assert np.count_nonzero(tracker.source == Source.CONFIRMED) == 27
+    tracker.confirm(0, 2)
+    tracker.vouch(BOX, np.ones((3, 3, 3), bool), False)
+    assert np.count_nonzero(tracker.source == Source.CONFIRMED) == 7 * 8

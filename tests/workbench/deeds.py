@@ -86,8 +86,19 @@ def confirm(bench: Workbench, editor: Editor) -> None:
     bench.unconfirm_slice(0, 2)
 
 
+def vouch(bench: Workbench, editor: Editor) -> None:
+    labels = editor.scene().labels
+    z, y, x = (int(n) for n in np.argwhere(labels == 3)[0])
+    editor.voucher.toggle_piece((z, y, x))
+    editor.voucher.toggle_structure(4)
+    editor.voucher.toggle_structure(3)
+    editor.voucher.toggle_structure(3)
+    assert editor.voucher.voxels > 0
+
+
 DEEDS: tuple[Callable[[Workbench, Editor], None], ...] = (
-    stroke, erase, fill, polygon, tool, undo, redo, whole_array, another_plugin, confirm,
+    stroke, erase, fill, polygon, tool, undo, redo, whole_array, another_plugin, vouch,
+    confirm,
 )  # fmt: skip
 
 

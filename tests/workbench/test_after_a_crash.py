@@ -116,6 +116,8 @@ def test_a_second_window_only_shows_the_case(tmp_path: Path) -> None:
         deeds.tool(second, looking)
     with pytest.raises(InputError, match="another window"):
         second.confirm_slice(0, 1)
+    with pytest.raises(InputError, match="another window"):
+        looking.voucher.toggle_structure(3)
     before = second.case.labels.copy()
     second.case.labels[1] = 4
     assert second.commit() is None
