@@ -108,6 +108,7 @@ class CompareRow(style.Slim):
             for layer in self._desk.viewer.layers
             if isinstance(layer, Labels) and layer not in (mine, self.layer)
             if mine is not None and layer.data.shape == mine.data.shape
+            if (origin := layers.origin_of(layer)) is None or not origin.derived
         ]
 
     def _on_choice(self, index: int) -> None:

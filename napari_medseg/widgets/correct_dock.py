@@ -62,8 +62,19 @@ class CorrectDock(style.Column):
     def _marks(self) -> Any:
         self.mark = style.button("This slice is right", "You vouch for all of this slice (C)")
         self.mark.setCheckable(True)
-        self.marked = style.hint()
-        return style.stack(style.heading("Slice"), self.mark, self.marked)
+        self.marked, self.word = style.hint(), style.hint(color="")
+        again = "later predictions leave it, the model learns it; again takes it back"
+        self.piece = style.button(
+            "This piece is right", f"Then click on it (Shift+C: under the mouse); {again}"
+        )
+        self.piece.setCheckable(True)
+        self.whole = style.button(
+            "This structure is right", f"The chosen one, everywhere (Alt+C); {again}"
+        )
+        for one in (self.piece, self.whole):
+            style.narrow(one)
+        more = style.row(self.piece, self.whole, stretch=(1, 1))
+        return style.stack(style.heading("Right"), self.mark, more, self.word, self.marked)
 
     def _saved(self) -> Any:
         self.changed = style.hint()
@@ -95,6 +106,10 @@ class CorrectDock(style.Column):
         desk.corrected.connect(self._show_changes)
         desk.saved.connect(self._show_changes)
         desk.mark_asked.connect(self.toggle_mark)
+        self.right = desk.toolbox.right
+        self.piece.clicked.connect(self.right.pick)
+        self.whole.clicked.connect(self.right.structure)
+        self.right.changed.connect(self._show_word)
         desk.prediction.changed.connect(self._show_saving)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
@@ -144,6 +159,7 @@ class CorrectDock(style.Column):
         if is_open:
             for show in (self._show_names, self._show_tool, self._show_slice, self._show_changes):
                 show()
+            self._show_word()
 
     def _show_saving(self) -> None:
         show_saving(self.save, self.desk)
@@ -174,7 +190,14 @@ class CorrectDock(style.Column):
         self.mark.setText("✓  This slice is right" if here else "This slice is right")
         self.mark.setStyleSheet(f"background: {style.GOOD}; color: white;" if here else "")
         count = self.desk.labels.data.shape[axis]
-        self.marked.setText(f"{len(right)} of {count} {AXES[axis]} slices confirmed")
+        editor = self.desk.workbench.editor
+        pieces = 0 if editor is None else editor.voucher.voxels
+        more = f", and {words(pieces, 'voxel')} of pieces and structures" if pieces else ""
+        self.marked.setText(f"{len(right)} of {count} {AXES[axis]} slices confirmed{more}")
+
+    def _show_word(self) -> None:
+        self.piece.setChecked(self.right.picking)
+        style.say(self.word, self.right.said)
 
     def _show_changes(self) -> None:
         tally = self.desk.tally

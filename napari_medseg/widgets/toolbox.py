@@ -13,6 +13,7 @@ from napari_medseg.widgets.brush_state import Tool as Hold
 from napari_medseg.widgets.brush_tool import BrushTool
 from napari_medseg.widgets.errands import NextError
 from napari_medseg.widgets.keys import Command, KeyMap
+from napari_medseg.widgets.right import Right
 from napari_medseg.widgets.tool_run import ToolRun
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Toolbox(QObject):
         self.keys = KeyMap(data_folder() / "keys.json", self)
         self.smart = ToolRun(desk)
         self.errors = NextError(desk, self.smart)
+        self.right = Right(desk, brush)
         self.keys.register(*commands_of(brush), *self._commands())
         brush.bind_keys = self.keys.attach
         self.smart.changed.connect(self._on_smart)
@@ -40,16 +42,22 @@ class Toolbox(QObject):
         take, leave = (GROUP, ("Enter",), self._enter), (GROUP, ("Escape",), self._escape)
         return (
             Command("confirm", "This slice is right", GROUP, ("C",), self._desk.mark_asked.emit),
+            Command("piece_right", "This piece is right", GROUP, ("Shift-C",), self.right.piece),
+            Command(
+                "structure_right", "This structure is right", GROUP, ("Alt-C",),
+                self.right.structure,
+            ),
             Command("next_error", "Next likely error", GROUP, ("N",), self.errors.go_on),
             Command("close_outline", "Close the polygon; apply a proposal", *take),
             Command("cancel", "Cancel the stroke or the proposal", *leave),
-        )
+        )  # fmt: skip
 
     def _enter(self) -> None:
         if not self._desk.try_to(self.smart.apply):
             self.brush.close_outline()
 
     def _escape(self) -> None:
+        self.right.pick(False)
         if self.smart.tool is not None:
             self.smart.cancel()
         self.brush.cancel()
@@ -57,6 +65,8 @@ class Toolbox(QObject):
     def _on_smart(self) -> None:
         """A tool that is pointed with takes the brush's place."""
         tool = self.smart.tool
+        if tool is not None:
+            self.right.pick(False)
         if tool is not None and tool.wants is not Wants.NOTHING:
             self.brush.state.set(tool=Hold.PAN)
 

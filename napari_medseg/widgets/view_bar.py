@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_medseg.widgets import style, windowing
 from napari_medseg.widgets.compare_row import CompareRow
 from napari_medseg.widgets.keys import Command
+from napari_medseg.widgets.whose_row import WhoseRow
 
 if TYPE_CHECKING:
     from napari_medseg.widgets.views import Views
@@ -39,7 +40,7 @@ class ViewBar(style.Slim):
     def __init__(self, views: Views) -> None:
         super().__init__()
         self._views = views
-        self.compare = CompareRow(views)
+        self.compare, self.whose = CompareRow(views), WhoseRow(views)
         self.presets: tuple[windowing.Preset, ...] = ()
         self.four = _toggle("Four views", "Axial, coronal, sagittal and 3-D (T)")
         self.options = _menu("Options", "Lines, zoom, wheel")
@@ -52,6 +53,7 @@ class ViewBar(style.Slim):
         self.outline = _toggle("Outline", "Borders only (O)")
         self.hidden = _toggle("Hide", "The scan without its mask (hold R)")
         self.comparing = _toggle("Compare", "Lay another mask beside this one")
+        self.sources = _toggle("Who", "Who set what: model, painted, confirmed (Shift+O)")
         self._layers: list[tuple[Any, Callable[..., None]]] = []
         self._fill_menu()
         self._lay_out()
@@ -66,8 +68,12 @@ class ViewBar(style.Slim):
         row.addStretch(1)
         row.setSizeConstraint(QHBoxLayout.SizeConstraint.SetNoConstraint)
         words = QLabel("Mask")
-        self.spare = (self.numbers, words, self.opacity, self.options, self.comparing, self.outline)
-        for widget in (words, self.opacity, self.outline, self.hidden, self.comparing):
+        self.spare = (
+            *(self.numbers, words, self.opacity, self.options),
+            *(self.comparing, self.outline, self.sources),
+        )
+        shown = (words, self.opacity, self.outline, self.hidden, self.sources, self.comparing)
+        for widget in shown:
             row.addWidget(widget)
 
     def _fill_menu(self) -> None:
@@ -87,6 +93,8 @@ class ViewBar(style.Slim):
         self.outline.clicked.connect(views.set_outline)
         self.hidden.clicked.connect(views.hide_mask)
         self.comparing.clicked.connect(self.compare.set_on)
+        self.sources.clicked.connect(self.whose.set_on)
+        self.whose.changed.connect(lambda: self.sources.setChecked(self.whose.on))
         views.changed.connect(self._show_state)
 
     def commands(self) -> tuple[Command, ...]:
@@ -103,6 +111,7 @@ class ViewBar(style.Slim):
                 lambda: hold(True), lambda: hold(False),
             ),
             Command("outline", "Mask as outline", group, ("O",), self._toggle_outline),
+            Command("whose", "Who set what", group, ("Shift-O",), self._toggle_whose),
             Command(
                 "flicker", "The other mask while held", group, ("Shift-R",),
                 lambda: self.compare.flicker(True), lambda: self.compare.flicker(False),
@@ -145,6 +154,9 @@ class ViewBar(style.Slim):
         labels = self._views.desk.labels
         self._views.set_outline(labels is not None and not labels.contour)
 
+    def _toggle_whose(self) -> None:
+        self.whose.set_on(not self.whose.on)
+
     def _set_opacity(self, percent: int) -> None:
         if self._views.desk.labels is not None:
             self._views.desk.labels.opacity = percent / 100
@@ -158,6 +170,7 @@ class ViewBar(style.Slim):
         if self.compare.isVisible():
             self.comparing.setChecked(False)
             self.compare.set_on(False)
+        self.whose.set_on(False)
         if desk.image is None or desk.labels is None or desk.case is None:
             return
         self.presets = windowing.presets(desk.case.volume.channel(0))
@@ -184,6 +197,7 @@ class ViewBar(style.Slim):
         """Hear nothing more."""
         self._let_go()
         self.compare.close_row()
+        self.whose.close_row()
 
     def _show_window(self) -> None:
         image = self._views.desk.image

@@ -74,7 +74,11 @@ class Views(QObject):
         self.status.setMinimumWidth(1)  # a long line is cut, the window stays as it is
         self.bar = ViewBar(self)
         self._stage = Stage(
-            window, main, self.main.header, (self.bar, self.bar.compare), self.status
+            window,
+            main,
+            self.main.header,
+            (self.bar, self.bar.compare, self.bar.whose),
+            self.status,
         )
         self._read_soon = self._once(READ_MS, self._read)
         self._fit_soon = self._once(FIT_MS, self.fit)
@@ -343,6 +347,11 @@ class Views(QObject):
         return f"{'zyx'[axis]} {place[2 - axis]:.1f} mm"
 
     # -- what is under the mouse -----------------------------------------------------------------
+
+    @property
+    def hover(self) -> Place | None:
+        """The place of the patient under the mouse; None where it is over no view."""
+        return self._hover
 
     def _on_hovered(self, at: Place | None) -> None:
         self._hover = at
