@@ -31,6 +31,8 @@ from napari_medseg.correction.tools.walker import walked
 from napari_medseg.errors import InputError
 
 RIM = 1.5  # radii around the stroke that are looked at: what surrounds it is background
+MASK = 0.5  # log odds of the mask as it is, where the stroke runs through it and sets it anew
+WIDER = 0.25  # of probability, from the middle to the widest edge
 TRUST = 0.05  # of looks, against conductance 1: they are heard within 1 / sqrt(TRUST) = 4 voxels
 MOST = 200_000  # voxels solved for in one go; more are thinned out: half a second on one core
 Seeds = npt.NDArray[np.int8]
@@ -54,6 +56,8 @@ class AssistedKnobs:
         Nothing further from the stroke's middle is changed: the edge must lie within.
     core
         This part of the radius is certain.
+    edge
+        Where the edge is drawn: -1 tight, 1 wide.
     trust_model
         How much a model's probabilities count, against 1 for grey values.
     """
@@ -61,6 +65,7 @@ class AssistedKnobs:
     does: Does = Does.ADD
     radius_mm: Annotated[float, {"min": 0.5, "max": 200.0}] = 10.0
     core: Annotated[float, {"min": 0.0, "max": 0.9}] = 0.25
+    edge: Annotated[float, {"min": -1.0, "max": 1.0, "step": 0.25}] = 0.0
     trust_model: Annotated[float, {"min": 0.0, "max": 5.0}] = 1.0
     reach: Reach = Reach.SLICE
 
@@ -75,9 +80,9 @@ def assisted(scene: Scene, aim: Aim, knobs: AssistedKnobs) -> Edit | None:
         return None
     prior = _prior(part, away, seeds, label, knobs)
     heard = TRUST * (1 + 3 * knobs.trust_model * (label in scene.chances))
-    chance = _solved(part, seeds, prior, heard)
+    chance = solved(part, seeds, prior, heard)
     core = (seeds == 1) & (away <= knobs.radius_mm)
-    reached = (chance > 0.5) & (away <= knobs.radius_mm)
+    reached = (chance > 0.5 - WIDER * knobs.edge) & (away <= knobs.radius_mm)
     region = without_pinholes(_joined(reached, core)) & (away <= knobs.radius_mm)
     if knobs.does is Does.REMOVE:
         return setting(part, region & (part.labels == label), 0, "takes")
@@ -129,7 +134,9 @@ def _seeds(part: Part, away: Floats, label: int, knobs: AssistedKnobs) -> Seeds:
     seeds[others] = -1
     if knobs.does is Does.ADD:
         seeds[ours] = 1
-    seeds[(far & ours) | (core & ~others)] = 1
+    # set anew, the mask further away may be as wrong as that within: it is not heard
+    seeds[far & ours] = -2 if knobs.does is Does.BOTH else 1
+    seeds[core & ~others] = 1
     return seeds
 
 
@@ -147,20 +154,27 @@ def _prior(
     """Probability of each voxel to belong to the stroke by its own looks, or None."""
     near = (away <= knobs.radius_mm) & (seeds == 1)
     core = near & (away <= max(knobs.core * knobs.radius_mm, 1e-3))
-    odds = _grey_odds(part.image, core, seeds == -1)
+    odds = grey_odds(part.image, core, seeds == -1)
+    if odds is not None and knobs.does is Does.BOTH and (part.labels[core] == label).mean() > 0.5:
+        odds = odds + np.where(part.labels == label, np.float32(MASK), np.float32(-MASK))
     given = part.chances(label)
     if given is not None and knobs.trust_model:
         if knobs.does is Does.REMOVE:
             given = 1 - given
         given = np.clip(given, 0.02, 0.98)
         odds = (0.0 if odds is None else odds) + knobs.trust_model * np.log(given / (1 - given))
+    return prior_of(odds)
+
+
+def prior_of(odds: Floats | None) -> Floats | None:
+    """Probability of log odds, or None."""
     if odds is None:
         return None
     prior: Floats = (1 / (1 + np.exp(-np.clip(odds, -6, 6)))).astype(np.float32)
     return prior
 
 
-def _grey_odds(image: Floats, core: Bools, around: Bools) -> Floats | None:
+def grey_odds(image: Floats, core: Bools, around: Bools) -> Floats | None:
     """Log odds of grey values: among those of the core against those around it."""
     if not around.any() or not core.any():
         return None
@@ -181,7 +195,7 @@ def _grey_odds(image: Floats, core: Bools, around: Bools) -> Floats | None:
     return found
 
 
-def _solved(part: Part, seeds: Seeds, prior: Floats | None, trust: float) -> Floats:
+def solved(part: Part, seeds: Seeds, prior: Floats | None, trust: float) -> Floats:
     """The walker's probability, on every other voxel in each plane where they are too many."""
     step = _thinning(part, int(np.count_nonzero(seeds == 0)))
     take = tuple(slice(None, None, one) for one in step)
@@ -193,7 +207,7 @@ def _solved(part: Part, seeds: Seeds, prior: Floats | None, trust: float) -> Flo
         image[take],
         spacing,
         seeds[take],
-        _edge(image),
+        edge_of(image),
         None if prior is None else prior[take],
         trust,
     )
@@ -208,7 +222,7 @@ def _solved(part: Part, seeds: Seeds, prior: Floats | None, trust: float) -> Flo
     return fine
 
 
-def _edge(image: Floats) -> float:
+def edge_of(image: Floats) -> float:
     """The step of grey values that still is no edge: beyond noise, small against the contrast."""
     low, high = np.percentile(image, (2, 98))
     return max(1.5 * noise_of(image), 0.08 * float(high - low), 1e-6)

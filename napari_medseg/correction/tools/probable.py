@@ -11,12 +11,14 @@ import numpy.typing as npt
 from scipy.ndimage import binary_dilation, gaussian_filter, gaussian_gradient_magnitude
 
 from napari_medseg.correction.edit import Aim, Bools, Edit, Reach, Scene
+from napari_medseg.correction.tools.assisted import TRUST, grey_odds, prior_of, solved
 from napari_medseg.correction.tools.part import (
     Floats,
     Part,
     Voxel,
     box_around,
     chosen,
+    depth_mm,
     noise_of,
     part_of,
     piece_at,
@@ -32,6 +34,7 @@ SILENT = 0.03  # a model that gives so little at the click has nothing to say th
 STEPS = 18  # bounds that are tried
 Bounds = npt.NDArray[np.floating[Any]]
 LEAKED = 1.0  # counts like a region that grows by this, as a logarithm
+DEEPEST = 5.0  # times the depth of a click: no edge is moved further
 LEAST = 4  # voxels: a smaller region is noise, not a step
 
 
@@ -72,7 +75,34 @@ def suggested(part: Part, inner: Voxel, may: Bools, label: int, knobs: FixKnobs)
         score = 1 - given if part.labels[inner] == label else given
         if float(score[inner]) > SILENT:
             return _by_chances(score, inner, may)
-    return _by_greys(part, inner, may, knobs.farthest_mm)
+    region = _by_greys(part, inner, may, knobs.farthest_mm)
+    ours = part.labels == label
+    found = _moved_edge(part, inner, region, may, ours)
+    return region if found is None else found
+
+
+def _moved_edge(part: Part, inner: Voxel, region: Bools, may: Bools, ours: Bools) -> Bools | None:
+    """What lies between the mask's edge and where it should be; None: it is no matter of the edge.
+
+    Who clicks on what is wrong beside an edge clicks near its middle: so the edge belongs about
+    twice as deep as the click, unless the grey values of both sides say otherwise.
+    """
+    false = bool(ours[inner])
+    away = depth_mm(ours == false, part.spacing_mm)  # from the edge, on the clicked side
+    deep = float(away[inner])
+    beyond, behind = away > 3 * deep, ours != false
+    if not (binary_dilation(region, _cross(region.shape)) & behind).any() or not beyond.any():
+        return None
+    band = may & (away <= DEEPEST * deep)
+    seeds = np.where(behind, 1, np.where(band, 0, -1)).astype(np.int8)
+    seeds[inner] = 1
+    near = np.maximum(away, depth_mm(behind, part.spacing_mm)) <= 6 * deep
+    odds = grey_odds(part.image, behind & near, beyond & near)
+    depth = np.clip(2 - away / deep, 2 - DEEPEST, 1).astype(np.float32)
+    prior = prior_of(depth if odds is None else odds + depth)
+    chance = solved(part, seeds, prior, TRUST)
+    found = piece_at((chance > 0.5) & band, inner)
+    return without_pinholes(found | behind) & band
 
 
 def _by_chances(score: Floats, inner: Voxel, may: Bools) -> Bools:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from tool_phantoms import SHAPE, after, aim_at, ball, overlap, scene_of
 
 from napari_medseg.correction.edit import Reach, Scene
@@ -45,6 +46,30 @@ def test_set_anew_adds_and_takes_in_one_stroke() -> None:
     knobs = AssistedKnobs(Does.BOTH, radius_mm=20)
     found = after(scene, assisted(scene, aim_at(*STROKE), knobs)) == 1
     assert overlap(found[10], TRUTH[10]) >= 0.96
+
+
+def test_set_anew_does_not_hear_the_mask_beyond_the_radius() -> None:
+    false = ball((10, 32, 56), 8)
+    alone, beside = (
+        scene_of(TRUTH, labels.astype(np.uint8), noise=25) for labels in (TRUTH & False, false)
+    )
+    knobs = AssistedKnobs(Does.BOTH, radius_mm=16)
+    first, second = (after(one, assisted(one, aim_at(*STROKE), knobs)) for one in (alone, beside))
+    within = ball((10, 32, 32), 12)[10]
+    assert overlap(second[10][within] == 1, first[10][within] == 1) >= 0.99
+    assert np.array_equal(second[10, :, 60:] == 1, false[10, :, 60:])
+
+
+def test_the_edge_can_be_drawn_tighter_or_wider() -> None:
+    blurred = gaussian_filter(100.0 * TRUTH, (0.5, 2, 2)) + scene_of(TRUTH & False, noise=8).image
+    scene = Scene(blurred, np.zeros(SHAPE, np.uint8), (3.0, 1.0, 1.0))
+    sizes = [
+        np.count_nonzero(
+            after(scene, assisted(scene, aim_at(*STROKE), AssistedKnobs(radius_mm=16, edge=edge)))
+        )
+        for edge in (-1.0, 0.0, 1.0)
+    ]
+    assert sizes[0] < sizes[1] < sizes[2]
 
 
 def test_a_models_probabilities_find_what_grey_values_do_not_show() -> None:

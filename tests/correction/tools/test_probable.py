@@ -51,6 +51,32 @@ def test_without_a_model_grey_values_show_what_is_false() -> None:
     assert overlap(found, MAIN) >= 0.93
 
 
+@pytest.mark.parametrize("reach", list(Reach))
+@pytest.mark.parametrize("x", [45, 46, 47])
+def test_a_click_in_a_missed_rim_grows_the_whole_mask_to_the_edge(x: int, reach: Reach) -> None:
+    truth = ball((10, 32, 32), 16)
+    scene = scene_of(truth, ball((10, 32, 32), 11).astype(np.uint8), noise=25)
+    found = after(scene, click_to_fix(scene, aim_at((10, 32, x)), FixKnobs(reach=reach))) == 1
+    where = slice(10, 11) if reach is Reach.SLICE else slice(None)
+    assert overlap(found[where], truth[where]) >= 0.97
+
+
+@pytest.mark.parametrize("x", [49, 51])
+def test_a_click_in_a_false_rim_takes_all_of_it_away(x: int) -> None:
+    truth = ball((10, 32, 32), 16)
+    scene = scene_of(truth, ball((10, 32, 32), 20).astype(np.uint8), noise=25)
+    found = after(scene, click_to_fix(scene, aim_at((10, 32, x)), FixKnobs())) == 1
+    assert overlap(found, truth) >= 0.96
+
+
+def test_a_mask_grows_only_where_grey_values_agree() -> None:
+    truth = ball((10, 32, 32), 16) & (np.arange(64) >= 32)
+    mask = ball((10, 32, 32), 11) & (np.arange(64) >= 32)
+    scene = scene_of(truth, mask.astype(np.uint8), noise=12)
+    found = after(scene, click_to_fix(scene, aim_at((10, 32, 46)), FixKnobs())) == 1
+    assert overlap(found, truth) >= 0.95
+
+
 def test_where_the_model_is_silent_grey_values_decide() -> None:
     chances = {1: given(MAIN, 0.97, 0.0) * MAIN}
     scene = scene_of(MAIN | OTHER, MAIN.astype(np.uint8), noise=12, chances=chances)
