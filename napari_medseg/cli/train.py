@@ -22,7 +22,10 @@ from napari_medseg.cli.report import Report, about, in_words
 from napari_medseg.errors import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_medseg.models.card import ModelCard
+    from napari_medseg.training.search import Trial
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,6 +52,12 @@ def train(
         typer.Option(
             metavar="FOLDER",
             help="Keep TensorBoard's curves there, and what it takes to go on after a stop.",
+        ),
+    ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option(
+            min=2, metavar="N", help="Train N times with other settings each; OUT is the best one."
         ),
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the stopped run of --run.")] = True,
@@ -87,11 +96,18 @@ def train(
     from napari_medseg.training.session import train as session
 
     with about(dataset.name):
-        segmenter = report.follow(session(cases, knobs), dataset.name, learning())
-    _tell(checkpoint.save(segmenter, out), report)
+        if search is None:
+            segmenter = report.follow(session(cases, knobs), dataset.name, learning())
+            trials: tuple[Trial, ...] = ()
+        else:
+            from napari_medseg.training.search import search as searching
+
+            found = report.follow(searching(cases, knobs, search), dataset.name, learning())
+            segmenter, trials = found.segmenter, found.trials
+    _tell(checkpoint.save(segmenter, out), trials, report)
 
 
-def _tell(card: ModelCard, report: Report) -> None:
+def _tell(card: ModelCard, trials: Sequence[Trial], report: Report) -> None:
     scores = dict(card.lineage.scores)
     document = {
         "path": str(card.path),
@@ -99,6 +115,7 @@ def _tell(card: ModelCard, report: Report) -> None:
         "dice": scores,
         "cases": card.lineage.cases,
         "clean": list(map(asdict, card.recipe.clean)),
+        **({"trials": list(map(asdict, trials))} if trials else {}),
     }
     report.give(document, [(card.path, card.version, f"Dice {in_words(scores)}")])
 

@@ -58,6 +58,8 @@ class Lineage:
         A sentence for the user.
     split
         Who teaches and who examines, of all that ever corrected it: `training.split`.
+    run
+        Hashes of the cases and versions of what computed: `training.runrecord`.
     """
 
     parent: str = ""
@@ -68,6 +70,7 @@ class Lineage:
     config: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     split: Mapping[str, Any] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

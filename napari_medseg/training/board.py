@@ -1,19 +1,19 @@
-"""What TensorBoard shows of a run."""
+"""What the trackers of a run are told, and the picture that they show."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from napari_medseg.training.config import Track
 from napari_medseg.training.sampling import Lesson
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from napari_medseg.training.trackers import tracker
 
 PALETTE = np.array([[230, 25, 75], [67, 99, 216], [255, 225, 25], [60, 180, 75], [245, 130, 49]])
 
@@ -21,28 +21,30 @@ PALETTE = np.array([[230, 25, 75], [67, 99, 216], [255, 225, 25], [60, 180, 75],
 class Board:
     """Scalars and example pictures of a run in its folder; without a folder it does nothing."""
 
-    def __init__(self, folder: Path | None) -> None:
-        self._writer = None if folder is None else _writer(folder / "tensorboard")
+    def __init__(
+        self,
+        folder: Path | None,
+        kinds: Sequence[Track] = (Track.TENSORBOARD,),
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        unique = () if folder is None else dict.fromkeys(kinds)
+        self._trackers = [tracker(kind, Path(folder or ""), settings or {}) for kind in unique]
 
     def scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(f"{group}/{name}", value, step)
+        """Numbers of a group; those that are not finite are left out."""
+        known = {f"{group}/{name}": v for name, v in values.items() if math.isfinite(v)}
+        for one in self._trackers:
+            one.scalars(known, step)
 
     def picture(self, lesson: Lesson, labels: torch.Tensor, step: int) -> None:
         """The slice with most of the truth in it: the scan, the truth, the prediction."""
-        if self._writer is not None:
-            self._writer.add_image(lesson.name, panel(lesson, labels), step, dataformats="HWC")
+        for one in self._trackers:
+            one.picture("example", panel(lesson, labels), step)
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-
-def _writer(folder: Path) -> SummaryWriter:
-    from torch.utils.tensorboard import SummaryWriter  # a second, which most runs can save
-
-    return SummaryWriter(str(folder))
+        """The run has ended."""
+        for one in self._trackers:
+            one.close()
 
 
 def panel(lesson: Lesson, labels: torch.Tensor) -> npt.NDArray[np.uint8]:

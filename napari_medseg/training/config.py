@@ -12,6 +12,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from napari_medseg.errors import TrainingError
+from napari_medseg.models.card import read_card
 from napari_medseg.models.config import Family
 from napari_medseg.preprocess.recipe import MOST_NEIGHBOURS, Denoise, Normalise
 
@@ -43,6 +44,14 @@ class Plane(StrEnum):
     AXIAL = "axial"
     CORONAL = "coronal"
     SAGITTAL = "sagittal"
+
+
+class Track(StrEnum):
+    """Who keeps the curves of a run that has a folder."""
+
+    TENSORBOARD = "tensorboard"
+    WANDB = "wandb"
+    MLFLOW = "mlflow"
 
 
 class Teaches(StrEnum):
@@ -123,6 +132,8 @@ class TrainConfig:
         Where the state for resuming and the TensorBoard events go; empty keeps neither.
     resume
         Whether to go on with an interrupted run of the same settings in `run_folder`.
+    track
+        What else is told of the run in `run_folder`; each must be installed.
     """
 
     name: str = "model"
@@ -164,6 +175,7 @@ class TrainConfig:
     memory_mb: Annotated[float, {"min": 0.0, "max": 1_000.0}] = 8.0
     run_folder: str = ""
     resume: bool = True
+    track: tuple[Track, ...] = (Track.TENSORBOARD,)
 
     def __post_init__(self) -> None:
         check_bounds(self)
@@ -250,14 +262,34 @@ def check_bounds(config: object) -> None:
 
 
 def load_config(path: Path, kind: type[C]) -> C:
-    """The settings in a JSON file; keys that it leaves out keep their default."""
+    """The settings in a JSON file, of a run's folder, or of a model that was made with them.
+
+    Keys that it leaves out keep their default.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        return from_json(_of_model(path, kind), kind)
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise TrainingError(f"must be a readable JSON file: {error}", Path(path).name) from error
     if not isinstance(data, dict):
         raise TrainingError("must hold one JSON object of settings", Path(path).name)
-    return from_json(data, kind)
+    inner = data.get("config")  # as a run writes them, beside its cases
+    return from_json(inner if isinstance(inner, dict) else data, kind)
+
+
+def _of_model(path: Path, kind: type[C]) -> dict[str, Any]:
+    """The settings that a model was made with."""
+    how = {TrainConfig: "train", FineTuneConfig: "finetune"}[kind]
+    lineage = read_card(path).lineage
+    if lineage.how != how:
+        raise TrainingError(
+            f"must be the model of a {how} run to be made again, it comes from "
+            f"{lineage.how or 'elsewhere'}; give another one or a JSON file",
+            path.name,
+        )
+    return dict(lineage.config)
 
 
 def from_json(data: Mapping[str, Any], kind: type[C]) -> C:

@@ -22,6 +22,7 @@ from napari_medseg.training.events import Outcome, OutcomeCard, Validated
 from napari_medseg.training.examples import lessons_of, strange_values
 from napari_medseg.training.gate import Held, Verdict, hold_back, verdict
 from napari_medseg.training.memory import renewed
+from napari_medseg.training.runrecord import case_hash, record
 from napari_medseg.training.split import Split, split_in, split_of
 from napari_medseg.training.study import Snapshot, Study
 
@@ -139,6 +140,10 @@ def _candidate(
             config=as_json(config),
             note=f"after {best.step} steps, {said.why}",
             split=held.split.plain(),
+            run=record(
+                case_hash(one.image.float().numpy(), one.target.numpy())
+                for one in (*held.train, *held.exam)
+            ),
         ),
         memory=renewed(
             parent.memory, held.train, held.exam, parent.recipe, config.memory_mb, config.seed

@@ -26,6 +26,7 @@ from napari_medseg.training.dataset import Cases
 from napari_medseg.training.events import CleaningLearned, StepDone, Validated
 from napari_medseg.training.loss import segmentation_loss
 from napari_medseg.training.memory import memory_of
+from napari_medseg.training.runrecord import case_hash, record
 from napari_medseg.training.runstate import RunFolder, settings_of
 from napari_medseg.training.sampling import Sampler
 from napari_medseg.training.scouting import checked
@@ -89,7 +90,7 @@ class _Run:
         self.device = device
         self.recipe = curriculum.plan.recipe
         self.folder = folder
-        self.board = Board(self.folder.path)
+        self.board = Board(self.folder.path, config.track, as_json(config))
         self.best = Best()
         self.step = 0
         self.student = self._student()
@@ -253,6 +254,10 @@ class _Run:
             cases=len(self.curriculum.train),
             scores=self.best.dice,
             config={**as_json(self.config), "run_folder": "", "validation": []},  # no case's name
+            run=record(
+                case_hash(one.image.float().numpy(), one.target.numpy())
+                for one in (*self.curriculum.train, *self.curriculum.validation)
+            ),
             note=f"{self.best.step} steps of {self.step} in {minutes:.1f} min, "
             f"{len(self.curriculum.validation)} cases held back",
         )
