@@ -17,7 +17,7 @@ from napari.layers import Labels
 from napari_medseg.correction.brush import Place
 from napari_medseg.correction.record import Box
 from napari_medseg.correction.record import Labels as Voxels
-from napari_medseg.widgets.brush_state import ROUND, Tool
+from napari_medseg.widgets.brush_state import PICKS, ROUND, Tool
 from napari_medseg.widgets.outline_layer import OutlineLayer
 from napari_medseg.widgets.strokes import OURS
 
@@ -191,7 +191,10 @@ class Hand:
             return None
         if event.button == RIGHT or (event.button == LEFT and "Alt" in event.modifiers):
             return self._resize(event) if not event.modifiers or "Alt" in event.modifiers else None
-        if event.button != LEFT or "Shift" in event.modifiers or not layer.editable:
+        if event.button != LEFT or "Shift" in event.modifiers:
+            return None
+        if not layer.editable and self.tool.state.now.tool not in PICKS:
+            self.tool.refuse()
             return None
         return self._use(event)
 

@@ -29,6 +29,7 @@ class Tool(StrEnum):
 
 ROUND = (Tool.BRUSH, Tool.ERASER, Tool.GREY)  # their size shows as a circle
 STROKES = (Tool.BRUSH, Tool.ERASER, Tool.PENCIL)
+PICKS = (Tool.LABEL, Tool.GREY)  # they write nothing
 OUTLINES = (Tool.LASSO, Tool.POLYGON, Tool.SCISSORS)
 
 

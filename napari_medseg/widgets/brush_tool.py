@@ -176,6 +176,11 @@ class BrushTool(QObject):
         elif (voxel := _voxel(place, editor.scene().shape)) is not None:
             self._click(hand, editor, axis, voxel, 0 if erases else _chosen(hand))
 
+    def refuse(self) -> None:
+        """The button goes down on a mask that cannot be painted: say why."""
+        if self._bench.case is not None:
+            _may_write(self._bench.case)
+
     def drag(self, hand: Hand, place: Place) -> None:
         """The mouse moves while the button is down."""
         stroke, drawn = self._stroke, self._drawn

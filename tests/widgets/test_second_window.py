@@ -9,8 +9,10 @@ import pytest
 
 from napari_medseg.volume import Volume
 from napari_medseg.widgets import layers
+from napari_medseg.widgets.brush_state import Tool
 from napari_medseg.widgets.desk import Desk
 from napari_medseg.workbench import Workbench
+from napari_medseg.workbench.case import READ_ONLY
 
 
 @pytest.fixture
@@ -51,3 +53,19 @@ def test_what_another_plugin_writes_into_it_is_taken_back_and_told(
     empty.labels.data_setitem((np.array([1, 2]), np.array([5, 5]), np.array([7, 8])), 3)
     qtbot.waitUntil(lambda: (empty.labels.data == before).all(), timeout=5000)
     assert any("another window" in told for told in said())
+
+
+def test_painting_there_says_once_a_press_why_nothing_is_painted(
+    other: Workbench, empty: Desk, scan: Volume, drag, said
+) -> None:
+    layers.show(empty.viewer, scan)
+    empty.open_scan(empty.viewer.layers[0])
+    assert empty.labels is not None
+    empty.viewer.dims.set_current_step(0, 5)
+    empty.viewer.reset_view()
+    before = empty.labels.data.copy()
+    empty.brush.state.set(tool=Tool.BRUSH)
+    for presses in (1, 2):
+        drag(empty.viewer, empty.labels, [(5, 6, 6), (5, 8, 10), (5, 12, 14)])
+        assert said().count(READ_ONLY) == presses
+    assert (empty.labels.data == before).all()
