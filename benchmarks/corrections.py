@@ -4,13 +4,13 @@
 
 A simulated annotator, who knows the truth, works on labelled scans of ../shared/data. Masks are
 made wrong in three ways, seeded: eroded to half the volume, shifted within the slices, with false
-blobs and bites. All may draw in any of the three views. Each stroke is the one that leaves the
-least wrong of those that the method offers:
+blobs and bites. All but dabs may draw in any of the three views. Each stroke is the one that
+leaves the least wrong of those that the method offers:
 
 * dabs: the largest disc that is wrong throughout, set down once in the axial slice with the
   largest error; or one sphere.
-* plain: the largest disc that is wrong throughout, dragged along what is wrong in the slice of a
-  view with the largest error, never a voxel too far; or one sphere.
+* plain: that disc, dragged along what is wrong in the slice of a view with the largest error, never
+  a voxel too far; or one sphere.
 * assisted: also a rough stroke along the middle of the structure or of the largest error, by the
   assisted brush, its eraser or Snap, in the slice or in the volume; of the one that gains most also
   with its edge tight or wide. Grey values only, no model.
@@ -23,11 +23,10 @@ least wrong of those that the method offers:
   `medseg train FOLDER pet.safetensors --minutes 4 --set threads=1` from the PET scans of the seven
   other patients. There is none for the others. "Model's Dice" is what it alone reaches.
 
-Who has tools must know when to use them: each row is worked through twice, once by an annotator who
-takes the tool whenever it gains more, once by one who takes it only where it gains twice as much,
-and the better count stands. A preview that is refused is not counted as a stroke; "previews" counts
-all that were computed. Seconds are of the processor, and of the tools only, previews included. A
-row that is given up never counts as three times fewer.
+Who has tools must know when to use them: each row is worked through twice, by an annotator who takes
+a tool whenever it gains more and by one who takes it only where it gains twice as much; the better
+count stands. A refused preview is no stroke; "previews" counts all that were computed. Seconds are
+of the processor, of the tools only, previews included. A row given up is never three times fewer.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -52,6 +51,7 @@ from napari_medseg.correction.edit import Aim, Bools, Edit, Reach, Scene, edit_o
 from napari_medseg.correction.tools.assisted import AssistedKnobs, Does, assisted, drawn_through
 from napari_medseg.correction.tools.part import box_of, depth_mm, piece_at, voxels_of
 from napari_medseg.correction.tools.probable import FixKnobs, click_to_fix
+from napari_medseg.correction.tracker import whole
 from napari_medseg.errors import MedsegError
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.predict import predict
@@ -64,37 +64,18 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 MODELS = {
     "hippocampus": Path(__file__).parents[1] / "sample_data" / "models" / "hippocampus.safetensors"
 }
-CASES = (
-    ("CT nodule", "nrrd_cases/lung1_image.nrrd", "nrrd_cases/lung1_label.nrrd", 0.95),
-    (
-        "sarcoma MR",
-        "sts_pet_mr_ct/STS_025/MR_T1_image.nii.gz",
-        "sts_pet_mr_ct/STS_025/MR_T1_mask.nii.gz",
-        0.95,
-    ),
-    (
-        "sarcoma PET",
-        "sts_pet_mr_ct/STS_012/PET_image.nii.gz",
-        "sts_pet_mr_ct/STS_012/PET_mask.nii.gz",
-        0.95,
-    ),
-    (
-        "hippocampus",
-        "hippocampus/images/hippocampus_264.nii.gz",
-        "hippocampus/labels/hippocampus_264.nii.gz",
-        0.90,
-    ),
-    (
-        "cord T2",
-        "spinal_cord_mr/t2/t2.nii.gz",
-        "spinal_cord_mr/t2/t2_seg-manual.nii.gz",
-        0.95,
-    ),
-    ("cord T2*", "spinal_cord_mr/t2s/t2s.nii.gz", "spinal_cord_mr/t2s/t2s_seg.nii.gz", 0.95),
+CASES = (  # name, path, what the image and the mask are called in it, the Dice to reach
+    ("CT nodule", "nrrd_cases/lung1_{}.nrrd", "image", "label", 0.95),
+    ("sarcoma MR", "sts_pet_mr_ct/STS_025/MR_T1_{}.nii.gz", "image", "mask", 0.95),
+    ("sarcoma PET", "sts_pet_mr_ct/STS_012/PET_{}.nii.gz", "image", "mask", 0.95),
+    ("hippocampus", "hippocampus/{}s/hippocampus_264.nii.gz", "image", "label", 0.90),
+    ("cord T2", "spinal_cord_mr/t2/t2{}.nii.gz", "", "_seg-manual", 0.95),
+    ("cord T2*", "spinal_cord_mr/t2s/t2s{}.nii.gz", "", "_seg", 0.95),
 )
 MOST_PLAIN = 150  # strokes of a plain brush: they cost next to nothing to compute
 Points = npt.NDArray[np.int64]
 Spacing = tuple[float, float, float]
+Row = dict[str, "Tally"]  # by method
 Offer = Callable[["Case", Scene, Bools], Iterator[Edit | None]]
 
 
@@ -121,13 +102,13 @@ class Tally:
     tries: int = 0
     seconds: float = 0.0
     reached: bool = False
-    by: dict[str, int] = field(default_factory=dict)
 
 
-def load(name: str, image: str, label: str, goal: float) -> Case:
+def load(name: str, path: str, image: str, label: str, goal: float) -> Case:
     """One case, from 20 mm around its structure."""
-    scan, _ = to_canonical(io.read(DATA / image))
-    mask, _ = mask_to_canonical(io.read_mask(DATA / label))
+    file = DATA / path.format(image)
+    scan, _ = to_canonical(io.read(file))
+    mask, _ = mask_to_canonical(io.read_mask(DATA / path.format(label)))
     truth = mask.labels > 0
     spacing = tuple(float(one) for one in scan.geometry.spacing_mm)
     inner = box_of(truth)
@@ -140,7 +121,7 @@ def load(name: str, image: str, label: str, goal: float) -> Case:
     truth = truth[box]
     z, y, x = spacing
     grey = np.asarray(scan.array[box], np.float32)
-    chances = by_model(DATA / image, MODELS[name])[box] if name in MODELS else None
+    chances = by_model(file, MODELS[name])[box] if name in MODELS else None
     return Case(name, grey, truth, (z, y, x), goal, chances)
 
 
@@ -210,10 +191,9 @@ def plain(case: Case, scene: Scene, now: Bools) -> Iterator[Edit | None]:
             where = in_slice(region, axis, worst_slice(now ^ case.truth, axis))
             if where.any():
                 disc = dragged(where, case.spacing_mm, axis)
-                yield edit_of(scene, whole(region), disc, value, "disc")
-        middle, radius = deepest(region, case.spacing_mm)
-        ball = near(region, middle, radius, case.spacing_mm)
-        yield edit_of(scene, whole(region), ball, value, "sphere")
+                yield edit_of(scene, whole(region.shape), disc, value)
+        ball = near(region, *deepest(region, case.spacing_mm), case.spacing_mm)
+        yield edit_of(scene, whole(region.shape), ball, value)
 
 
 def in_slice(region: Bools, axis: int, index: int) -> Bools:
@@ -227,16 +207,13 @@ def in_slice(region: Bools, axis: int, index: int) -> Bools:
 def dabbed(case: Case, scene: Scene, now: Bools) -> Iterator[Edit | None]:
     """The largest disc that is wrong throughout, in the slice with the largest error; a sphere."""
     z = worst_slice(now ^ case.truth)
+    depth, rows, columns = whole(now.shape)
     for value, region in ((1, case.truth & ~now), (0, now & ~case.truth)):
-        for reach in (slice(z, z + 1), slice(None)):
-            part = region[reach]
+        for planes in (slice(z, z + 1), depth):
+            part = region[planes]
             if part.any():
-                middle, radius = deepest(part, case.spacing_mm)
-                where = near(part, middle, radius, case.spacing_mm)
-                if reach.stop is None:
-                    yield edit_of(scene, whole(part), where, value, "sphere")
-                else:
-                    yield setting(scene, z, where, value)
+                where = near(part, *deepest(part, case.spacing_mm), case.spacing_mm)
+                yield edit_of(scene, (planes, rows, columns), where, value)
 
 
 def near(region: Bools, middle: Points, radius: float, spacing_mm: Spacing) -> Bools:
@@ -263,16 +240,6 @@ def dragged(where: Bools, spacing_mm: Spacing, axis: int) -> Bools:
     at = tuple(slice(z, z + 1) if one == axis else slice(None) for one in range(3))
     disc[at] = (depth_mm(~ridge, spacing_mm) < radius) & flat | ridge
     return disc
-
-
-def setting(scene: Scene, z: int, where: Bools, value: int) -> Edit:
-    box = (slice(z, z + 1), slice(0, scene.shape[1]), slice(0, scene.shape[2]))
-    return edit_of(scene, box, where, value, "disc")
-
-
-def whole(region: Bools) -> tuple[slice, slice, slice]:
-    z, y, x = (slice(0, size) for size in region.shape)
-    return z, y, x
 
 
 def along(region: Bools, axis: int, index: int) -> Points:
@@ -311,7 +278,7 @@ def strokes(case: Case, scene: Scene, now: Bools) -> Iterator[Edit | None]:
     best: tuple[float, Aim, AssistedKnobs] | None = None
     for axis in range(3):
         index = worst_slice(now ^ case.truth, axis)
-        ways = []
+        ways: list[tuple[Aim, AssistedKnobs]] = []
         if in_slice(case.truth, axis, index).any():
             ways += drawn(case, case.truth, axis, index, Does.BOTH)
         if error.any():
@@ -399,7 +366,6 @@ def corrected(case: Case, wrong: Bools, method: str, most: int, eager: float) ->
     tally = Tally()
     while tally.strokes < most:
         if dice(labels > 0, case.truth) >= case.goal:
-            tally.reached = True
             break
         edits = []
         for offer in offers:
@@ -413,8 +379,7 @@ def corrected(case: Case, wrong: Bools, method: str, most: int, eager: float) ->
         best = max(edits, key=lambda one: gain_of(case, labels, one, eager))
         labels[best.box] = best.labels
         tally.strokes += 1
-        tally.by[best.said] = tally.by.get(best.said, 0) + 1
-    tally.reached = tally.reached or dice(labels > 0, case.truth) >= case.goal
+    tally.reached = dice(labels > 0, case.truth) >= case.goal
     return tally
 
 
@@ -433,7 +398,7 @@ def best_of(case: Case, wrong: Bools, method: str, most: int) -> Tally | None:
         return None
     if len(offers) == 1:
         return corrected(case, wrong, method, MOST_PLAIN, 1.0)
-    ways = []
+    ways: list[Tally] = []
     for eager in EAGER:
         ways.append(corrected(case, wrong, method, most, eager))
         most = ways[-1].strokes if ways[-1].reached else most  # no need to go on for longer
@@ -441,46 +406,42 @@ def best_of(case: Case, wrong: Bools, method: str, most: int) -> Tally | None:
     return replace(best, seconds=sum(one.seconds for one in ways) / len(ways))
 
 
-def row(case: Case, how: Callable[..., Bools], most: int) -> tuple[str, dict[str, Tally | None]]:
+def row(case: Case, how: Callable[..., Bools], most: int) -> tuple[str, Row]:
     wrong = how(case, np.random.default_rng(0))
-    tallies = {method: best_of(case, wrong, method, most) for method in METHODS}
+    found = {method: best_of(case, wrong, method, most) for method in METHODS}
     cells = [case.name, how.__name__, f"{dice(wrong, case.truth):.2f} → {case.goal:.2f}"]
-    for tally in tallies.values():
-        if tally is None:
-            cells.append("–")
-            continue
-        count = str(tally.strokes) if tally.reached else f"≥ {tally.strokes}"
-        tools = tally.seconds > 0
-        cells.append(count + f" ({tally.seconds:.1f} s, {tally.tries} previews)" * tools)
-    own = "–" if case.chances is None else f"{dice(case.chances > 0.5, case.truth):.2f}"
-    return "| " + " | ".join([*cells, own]) + " |", tallies
+    cells += [cell(one) for one in found.values()]
+    cells.append("–" if case.chances is None else f"{dice(case.chances > 0.5, case.truth):.2f}")
+    return "| " + " | ".join(cells) + " |", {k: v for k, v in found.items() if v is not None}
 
 
-def summary(rows: list[dict[str, Tally | None]]) -> Iterator[str]:
+def cell(tally: Tally | None) -> str:
+    if tally is None:
+        return "–"
+    count = str(tally.strokes) if tally.reached else f"≥ {tally.strokes}"
+    return count + f" ({tally.seconds:.1f} s, {tally.tries} previews)" * (tally.seconds > 0)
+
+
+def summary(rows: list[Row]) -> Iterator[str]:
     """Strokes in all, and how many times fewer than by each plain brush."""
     for method in METHODS:
-        done = [one for one in rows if one[method] is not None]
+        done = [one for one in rows if method in one]
         if not done:
             continue
         own = [one[method] for one in done]
-        total = sum(one.strokes for one in own)
-        cells = [method, str(len(done)), str(total)]
+        cells = [method, str(len(done)), str(sum(one.strokes for one in own))]
         for base in ("dabs", "plain"):
-            plain_ones = [one[base] for one in done]
-            ratios = [
-                brush.strokes / max(one.strokes, 1)
-                for brush, one in zip(plain_ones, own, strict=True)
-            ]
-            often = sum(ratio >= 3 and one.reached for ratio, one in zip(ratios, own, strict=True))
-            cells += [f"{sum(one.strokes for one in plain_ones) / max(total, 1):.1f}"]
-            cells += [f"{np.median(ratios):.1f}", f"{often} of {len(done)}"]
-        kinds: dict[str, int] = {}
-        for one in own:
-            for name, count in one.by.items():
-                kinds[name] = kinds.get(name, 0) + count
+            cells += compared(own, [one[base] for one in done])
         cells.append(str(sum(not one.reached for one in own)))
-        cells.append(", ".join(f"{count} {name}" for name, count in sorted(kinds.items())))
         yield "| " + " | ".join(cells) + " |"
+
+
+def compared(own: list[Tally], plain: list[Tally]) -> list[str]:
+    """How many times fewer strokes in all, in the median row, and in how many rows three times."""
+    ratios = [one.strokes / max(two.strokes, 1) for one, two in zip(plain, own, strict=True)]
+    often = sum(bool(ratio >= 3 and one.reached) for ratio, one in zip(ratios, own, strict=True))
+    total = sum(one.strokes for one in plain) / max(sum(one.strokes for one in own), 1)
+    return [f"{total:.1f}", f"{np.median(ratios):.1f}", f"{often} of {len(own)}"]
 
 
 def main() -> int:
@@ -498,7 +459,7 @@ def main() -> int:
     out("Strokes (seconds of the processor, previews computed); ≥: given up there.\n\n")
     out(f"| case | mask | Dice | {' | '.join(METHODS)} | model's Dice |\n")
     out("|---" * (len(METHODS) + 4) + "|\n")
-    rows = []
+    rows: list[Row] = []
     for spec in CASES:
         if options.only.lower() not in spec[0].lower():
             continue
@@ -511,7 +472,7 @@ def main() -> int:
     head = ["method", "rows", "strokes"]
     for base in ("dabs", "plain"):
         head += [f"times fewer than {base}", "median", "3 times fewer"]
-    head += ["not reached", "by"]
+    head.append("not reached")
     out("\n| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|\n")
     out("\n".join(summary(rows)) + "\n")
     return 0
