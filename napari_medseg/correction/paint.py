@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.correction.brush import Footprint
-from napari_medseg.correction.edit import Extent, Rules, Scene
+from napari_medseg.correction.edit import Bools, Extent, Rules, Scene
+from napari_medseg.correction.forbidden import NOTHING, forbidden
 from napari_medseg.correction.record import Box, Labels
 
 
@@ -34,6 +35,11 @@ class Paint:
         What to write; 0 erases.
     chosen
         The structure that the rules speak of.
+
+    Attributes
+    ----------
+    forbidden
+        Which rules kept a whole footprint from being painted.
     """
 
     def __init__(self, scene: Scene, rules: Rules, value: int, chosen: int) -> None:
@@ -41,6 +47,7 @@ class Paint:
         self._written: list[_Written] = []
         self._low: npt.NDArray[np.int64] | None = None
         self._high = np.zeros(3, np.int64)
+        self.forbidden = NOTHING
 
     @property
     def shape(self) -> Extent:
@@ -68,13 +75,13 @@ class Paint:
 
     def put(self, footprint: Footprint | None) -> bool:
         """Write into a footprint; whether a voxel changed."""
-        if footprint is None or self._value in self._rules.locked:
+        if footprint is None:
             return False
         box, inside = footprint
         now = self._scene.labels[box]
         change = inside & (now != self._value)
         if not self._rules.open:
-            change &= self._rules.may_change(now, self._scene.image[box], self._chosen)
+            change = self._allowed(box, now, change)
         where = np.flatnonzero(change)
         if not where.size:
             return False
@@ -82,6 +89,15 @@ class Paint:
         now[change] = self._value
         self._grow(box)
         return True
+
+    def _allowed(self, box: Box, now: Labels, wanted: Bools) -> Bools:
+        """What of some wanted voxels the rules let change."""
+        image, rules = self._scene.image[box], self._rules
+        may = wanted & rules.may_change(now, image, self._chosen)
+        may &= self._value not in rules.locked
+        if wanted.any() and not may.any():
+            self.forbidden |= forbidden(rules, now, image, self._value, wanted, self._chosen)
+        return may
 
     def take_back(self) -> None:
         """All voxels are again as they were before the stroke."""

@@ -16,10 +16,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_medseg.correction.edit import Over, Rules
+from napari_medseg.correction.edit import Rules
 from napari_medseg.widgets import style
 from napari_medseg.widgets.brush_state import LARGEST_MM, OUTLINES, Tool
 from napari_medseg.widgets.desk import Desk
+from napari_medseg.widgets.ruling import OVERS
 
 TOOLS = {  # in rows of four: what it is called, what it does and its key
     Tool.BRUSH: ("Brush", "Paint the chosen structure (2 or P); Ctrl erases; right drag: size"),
@@ -30,11 +31,6 @@ TOOLS = {  # in rows of four: what it is called, what it does and its key
     Tool.POLYGON: ("Polygon", "Click corners, Enter or double-click closes (3); Ctrl erases"),
     Tool.SCISSORS: ("Scissors", "Draw around it: cut through all slices (S)"),
     Tool.FILL: ("Fill", "Fill an area of one label (F or 4)"),
-}
-OVERS = {
-    Over.EVERYTHING: "Paint over everything",
-    Over.BACKGROUND: "Paint over background only",
-    Over.CHOSEN: "Change this structure only",
 }
 GREY_LIMIT = 1e6
 LEAST_PX = 44  # of a button or a number: the dock is narrow

@@ -16,19 +16,20 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medseg.correction.brush import Place, footprint, line
 from napari_medseg.correction.edit import Edit, Extent, Reach
+from napari_medseg.correction.forbidden import forbidden_of
 from napari_medseg.correction.outline import fill_outline, pour, scissors
 from napari_medseg.correction.paint import Paint, grey_range
 from napari_medseg.errors import MedsegError
 from napari_medseg.widgets.brush_hand import Hand
 from napari_medseg.widgets.brush_state import OUTLINES, STROKES, BrushState, Tool
-from napari_medseg.widgets.notices import tell_error
+from napari_medseg.widgets.notices import tell_error, warn
+from napari_medseg.widgets.ruling import why_nothing
 from napari_medseg.workbench import Case, Workbench
 from napari_medseg.workbench.editor import Editor
 
 THUMBNAIL_MS = 250  # after the last stroke
 FIRST_VOXELS = 10  # as wide is the brush of the first scan, as napari's
 DRAGGED = (Tool.LASSO, Tool.SCISSORS)
-RULED = "Nothing changed there: the paint-over rule, the grey range or a lock forbids it."
 
 
 @dataclass(eq=False)
@@ -77,6 +78,7 @@ class BrushTool(QObject):
         self.state = BrushState(self)
         self.state.changed.connect(self._on_state)
         self._before = self.state.now
+        self._told = ""  # why the last stroke painted nothing
         self._sized = False  # whether the size was fitted to a first scan
         self._hands: list[Hand] = []
         self._heard: Editor | None = None
@@ -245,7 +247,7 @@ class BrushTool(QObject):
         if case is None or case.labels is not stroke.paint.labels:
             return
         case.previews.come_back(case.tracker)
-        self.said.emit("" if box is not None or self._free() else RULED)
+        self._say("" if box is not None else why_nothing(stroke.paint.forbidden, case.names))
         if box is not None:
             self._try(lambda: self._bench.commit(box, _name(stroke)))
             self._done()
@@ -260,8 +262,12 @@ class BrushTool(QObject):
             case.previews.come_back(case.tracker)
             stroke.hand.redraw()
 
-    def _free(self) -> bool:
-        return self.editor is None or self.editor.rules.open
+    def _say(self, text: str) -> None:
+        """In the panel; why nothing was painted also where the eyes are."""
+        self.said.emit(text)
+        if text and text != self._told:
+            warn(text)
+        self._told = text
 
     # -- outlines -----------------------------------------------------------------------------
 
@@ -345,8 +351,9 @@ class BrushTool(QObject):
         """Write an edit as one step."""
         if edit is None:
             return
-        done = self._try(lambda: editor.apply(edit, name, chosen))
-        self.said.emit(RULED if done is None and not self._free() else "")
+        case, done = self._bench.case, self._try(lambda: editor.apply(edit, name, chosen))
+        forbade = forbidden_of(edit, editor.scene(), editor.rules, chosen)
+        self._say("" if done is not None or case is None else why_nothing(forbade, case.names))
         hand.redraw()
         self._done()
 

@@ -11,6 +11,7 @@ from napari.utils import DirectLabelColormap
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medseg.correction.edit import Aim
+from napari_medseg.correction.forbidden import Forbidden
 from napari_medseg.correction.tools.tool import (
     ADDED,
     OTHER,
@@ -24,6 +25,7 @@ from napari_medseg.correction.tools.tool import (
 from napari_medseg.widgets.brush_hand import viewed_slice
 from napari_medseg.widgets.layers import KEY, Origin
 from napari_medseg.widgets.pointer import Pointer
+from napari_medseg.widgets.ruling import why_nothing
 from napari_medseg.widgets.runs import Run
 
 if TYPE_CHECKING:
@@ -43,13 +45,16 @@ AGAIN_MS = 120  # after a knob was turned or the mask changed
 
 
 class _ProposeRun(Run):
-    """A tool that computes; `proposed` brings a first answer."""
+    """A tool that computes; `proposed` brings a first answer, `forbade` the rules against it."""
 
     proposed = Signal(object)
+    forbade = Signal(object)
 
     def take(self, event: object) -> None:
         if isinstance(event, Proposal):
             self.proposed.emit(event)
+        elif isinstance(event, Forbidden):
+            self.forbade.emit(event)
         else:
             super().take(event)
 
@@ -79,6 +84,7 @@ class ToolRun(QObject):
         self._run = _ProposeRun(self)
         self._run.changed.connect(self._on_run)
         self._run.proposed.connect(self._show)
+        self._run.forbade.connect(self._on_forbidden)
         self._pointer = Pointer(self)
         self._pointer.pointed.connect(self._on_pointed)
         self._soon = QTimer(self)
@@ -198,8 +204,12 @@ class ToolRun(QObject):
         self.changed.emit()
 
     def _nothing(self) -> None:
-        self.proposal, self.said = None, "Nothing would change."
+        self.proposal, self.said = None, self.said or "Nothing would change."
         self._hide()
+
+    def _on_forbidden(self, rules: Forbidden) -> None:
+        case = self._desk.case
+        self.said = why_nothing(rules, () if case is None else case.names)
 
     def _on_mask_changed(self) -> None:
         """A stroke, an undo: the proposal was made for another mask."""

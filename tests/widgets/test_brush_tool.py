@@ -14,7 +14,7 @@ from napari_medseg.correction.brush import footprint
 from napari_medseg.correction.edit import Over, Rules
 from napari_medseg.inference.events import BoxDone
 from napari_medseg.widgets.brush_state import Tool
-from napari_medseg.widgets.brush_tool import RULED, BrushTool
+from napari_medseg.widgets.brush_tool import BrushTool
 from napari_medseg.workbench import Workbench
 
 SQUARE = [(5, 6, 6), (5, 6, 18), (5, 18, 18), (5, 18, 6)]
@@ -126,12 +126,39 @@ def test_a_grey_range_picked_by_a_click_limits_the_brush(desk, brush, drag):
     assert not desk.labels.data[5, 12, 12:].any()
 
 
-def test_a_stroke_that_the_rules_forbid_says_so(desk, brush, drag):
+@pytest.mark.parametrize("tool", [Tool.BRUSH, Tool.LASSO, Tool.FILL])
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        (Rules(Over.BACKGROUND), "“Paint over background only” is on"),
+        (Rules(Over.CHOSEN), "“Change this structure only” is on"),
+        (Rules(locked=frozenset({2, 5})), " is locked"),
+        (Rules(low=1e6), "below 1e+06"),
+        (Rules(Over.BACKGROUND, low=1e6), "only” is on, and the grey values are below"),
+    ],
+)
+def test_a_stroke_that_the_rules_forbid_says_which_did(desk, brush, drag, tool, rules, words):
+    desk.labels.data[5] = 2
+    desk.workbench.commit()
     heard: list[str] = []
     brush.said.connect(heard.append)
-    desk.workbench.editor.rules = Rules(Over.CHOSEN)
-    drag([(5, 12, 12)])
-    assert heard[-1] == RULED
+    brush.state.set(tool=tool)
+    desk.workbench.editor.rules = rules
+    drag([(5, 4, 4), (5, 4, 12), (5, 12, 12), (5, 12, 4)])
+    assert [words in told for told in heard if told] == [True], "once a stroke"
+    desk.workbench.editor.rules = Rules()
+    drag([(5, 4, 4), (5, 4, 12), (5, 12, 12), (5, 12, 4)])
+    assert heard[-1] == ""
+    assert (desk.labels.data == 1).any()
+
+
+def test_a_stroke_over_what_is_painted_already_blames_no_rule(desk, brush, drag):
+    heard: list[str] = []
+    brush.said.connect(heard.append)
+    desk.workbench.editor.rules = Rules(Over.BACKGROUND)
+    drag([(5, 4, 4), (5, 4, 12)])
+    drag([(5, 4, 4), (5, 4, 12)])
+    assert not any(heard)
 
 
 def test_another_slice_in_mid_stroke_draws_no_line_through_the_stack(desk, brush, drag):

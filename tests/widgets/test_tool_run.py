@@ -146,6 +146,22 @@ def test_what_the_rules_forbid_is_not_proposed(run, drag, qtbot, viewer, desk):
     assert proposed(run, qtbot).voxels == 15
 
 
+def test_a_tool_of_which_the_rules_leave_nothing_says_which_rule_it_was(
+    run, drag, qtbot, viewer, desk
+):
+    desk.labels.data[5] = 2
+    desk.workbench.commit()
+    desk.workbench.editor.rules = Rules(over=Over.BACKGROUND)
+    run.choose(CUBE)
+    drag(viewer, desk.labels, [(5, 10, 12)])
+    qtbot.waitUntil(lambda: bool(run.said) and not run.busy, timeout=5000)
+    assert "“Paint over background only” is on" in run.said
+    assert run.proposal is None
+    desk.workbench.editor.rules = Rules()
+    drag(viewer, desk.labels, [(5, 10, 12)])
+    assert proposed(run, qtbot).voxels == 25
+
+
 def test_knobs_turned_while_it_computes_give_the_last_answer(run, drag, qtbot, viewer, desk):
     run.choose(CUBE)
     drag(viewer, desk.labels, [(5, 10, 12)])

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.correction.edit import Aim, Edit, Reach, Rules, Scene, ruled
+from napari_medseg.correction.forbidden import NOTHING, forbidden_of
 from napari_medseg.correction.record import Box, Labels
 from napari_medseg.correction.tracker import changed_box, whole
 from napari_medseg.jobs import Job, Progress
@@ -98,13 +99,20 @@ def propose(
     """The proposal of a tool under the rules, as a job; None where nothing would change.
 
     Where the tool goes through the whole volume, its answer in the viewed slice is yielded first.
+    Where the rules leave nothing of its answer, those that did are yielded as `Forbidden`.
     """
     yield Progress(0, 0, tool.name)
     if getattr(knobs, "reach", None) is Reach.VOLUME:
         first = tool.run(scene, aim, replace(knobs, reach=Reach.SLICE))
         if (seen := proposal_of(first, scene, aim.label, rules, final=False)) is not None:
             yield seen
-    return proposal_of(tool.run(scene, aim, knobs), scene, aim.label, rules)
+    edit = tool.run(scene, aim, knobs)
+    found = proposal_of(edit, scene, aim.label, rules)
+    if edit is not None and found is None:
+        forbade = forbidden_of(edit, scene, rules, aim.label)
+        if forbade != NOTHING:
+            yield forbade
+    return found
 
 
 def proposal_of(
