@@ -23,10 +23,10 @@ leaves the least wrong of those that the method offers:
   `medseg train FOLDER pet.safetensors --minutes 4 --set threads=1` from the PET scans of the seven
   other patients. There is none for the others. "Model's Dice" is what it alone reaches.
 
-Who has tools must know when to use them: each row is worked through twice, by an annotator who takes
-a tool whenever it gains more and by one who takes it only where it gains twice as much; the better
-count stands. A refused preview is no stroke; "previews" counts all that were computed. Seconds are
-of the processor, of the tools only, previews included. A row given up is never three times fewer.
+Each row with tools is worked through twice, by an annotator who takes a tool whenever it gains more
+and by one who takes it only where it gains twice as much; the better count stands. A refused
+preview is no stroke; "previews" counts all that were computed. Seconds are of the processor, of the
+tools only, previews included. A row given up is never counted as three times fewer.
 """
 
 from __future__ import annotations
@@ -120,9 +120,8 @@ def load(name: str, path: str, image: str, label: str, goal: float) -> Case:
     )
     truth = truth[box]
     z, y, x = spacing
-    grey = np.asarray(scan.array[box], np.float32)
     chances = by_model(file, MODELS[name])[box] if name in MODELS else None
-    return Case(name, grey, truth, (z, y, x), goal, chances)
+    return Case(name, np.asarray(scan.array[box], np.float32), truth, (z, y, x), goal, chances)
 
 
 def by_model(image: Path, model: Path) -> npt.NDArray[np.float16]:
@@ -130,8 +129,7 @@ def by_model(image: Path, model: Path) -> npt.NDArray[np.float16]:
     scan = io.read(image)
     found = finish(predict(scan, checkpoint.load(model), PredictConfig(keep_softmax=True)))
     assert found.softmax is not None
-    chances = (1 - found.softmax[0].astype(np.float32)).astype(np.float32)
-    turned, _ = to_canonical(Volume(chances, scan.geometry))
+    turned, _ = to_canonical(Volume(1 - found.softmax[0].astype(np.float32), scan.geometry))
     return np.asarray(turned.array, np.float16)
 
 
