@@ -15,8 +15,6 @@ NOBODY, MODEL, PAINTED, CONFIRMED = range(4)
 # is not seen (simulated after Machado, Oliveira and Fernandes 2009)
 COLORS = {MODEL: "#0a84ff", PAINTED: "#c2185b", CONFIRMED: "#ffe14d"}
 WORDS = {MODEL: "model", PAINTED: "painted by a person", CONFIRMED: "confirmed by a person"}
-_SHOWN = np.zeros(len(Source), np.uint8)
-_SHOWN[[Source.PAINTED, Source.CONFIRMED]] = PAINTED, CONFIRMED
 
 
 class Whose:
@@ -45,8 +43,8 @@ class Whose:
 
     def __getitem__(self, part: Any) -> npt.NDArray[np.uint8]:
         source, labels = self._case.source[part], self._case.labels[part]
-        mine = (source == Source.MODEL) & (labels != 0)
-        return np.asarray(np.where(mine, np.uint8(MODEL), _SHOWN[source]))
+        somebody = (source != Source.MODEL) | (labels != 0)
+        return np.asarray(source + somebody)  # each `Source` is one less than its number here
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)

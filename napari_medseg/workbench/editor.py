@@ -108,7 +108,8 @@ class Editor:
 
     def _note(self, step: Done) -> None:
         self.history.put(step)
-        self.effort.stepped(step.name, step.voxels, time.monotonic())
+        changed = 0 if isinstance(step, Vouching) else step.voxels
+        self.effort.stepped(step.name, changed, time.monotonic())
         self.history_changed.emit()
 
     def undo(self) -> bool:

@@ -122,6 +122,12 @@ def test_it_teaches_the_structure_and_where_it_ends(bench: Workbench) -> None:
     assert known[0] > known[1]
 
 
+def test_it_is_a_step_of_the_effort_that_changes_no_voxel(bench: Workbench) -> None:
+    editor_of(bench).voucher.toggle_structure(1)
+    effort = editor_of(bench).effort
+    assert (effort.strokes["confirm structure"], effort.voxels.total()) == (1, 0)
+
+
 def test_it_comes_back_when_the_scan_is_opened_again(bench: Workbench) -> None:
     told: list[str] = []
     assert bench.case is not None
