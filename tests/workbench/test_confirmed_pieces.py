@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_medseg.correction.record import Source
+from napari_medseg.correction.history import History, Vouching
+from napari_medseg.correction.record import Deed, Source
 from napari_medseg.errors import InputError
 from napari_medseg.inference.events import BoxDone
 from napari_medseg.preprocess.recipe import Recipe
@@ -138,3 +139,14 @@ def test_it_comes_back_when_the_scan_is_opened_again(bench: Workbench) -> None:
     np.testing.assert_array_equal(confirmed(bench), before)
     assert "voxels of confirmed structures" in told[0]
     bench.close()
+
+
+def test_where_memory_is_short_a_word_waits_in_a_file() -> None:
+    history, where = History(most_bytes=0), np.random.default_rng(0).random((4, 6, 6)) > 0.5
+    history.put(Vouching.of(PIECE, where, True, Deed("confirm piece", 1.0)))
+    assert history.n_bytes == 0
+    step = history.back()
+    assert isinstance(step, Vouching)
+    np.testing.assert_array_equal(step.where, where)
+    assert step.bits.file is not None
+    step.bits.file.close()
