@@ -64,6 +64,7 @@ def watch_window(dock: QWidget, desk: Desk) -> None:
         WindowWatch(window, desk)
         desk.views = Views(desk, window, desk.toolbox.keys)
         desk.toolbox.keys.attach(desk.viewer, VIEWS)
+        desk.toolbox.focus.follow(desk.views)
         desk.views.attach(desk.brush.attach)
         desk.views.pane_removed.connect(lambda _, layer: desk.brush.detach(layer))
         right = Qt.DockWidgetArea.RightDockWidgetArea

@@ -100,7 +100,7 @@ class CorrectDock(style.Column):
         desk.names_changed.connect(self._show_names)
         desk.volumes_due.connect(self._show_volumes)
         desk.layer_changed.connect(self._show_tool)
-        desk.slice_changed.connect(self._show_slice)
+        desk.toolbox.focus.changed.connect(self._show_slice)
         desk.marks_changed.connect(self._show_slice)
         desk.marks_changed.connect(self._show_changes)
         desk.corrected.connect(self._show_changes)
@@ -133,7 +133,7 @@ class CorrectDock(style.Column):
             self.desk.try_to(self.desk.add_label, name)
 
     def toggle_mark(self) -> None:
-        """Confirm the slice on the screen, or take that back."""
+        """Confirm the slice of the view at hand, or take that back."""
         self.desk.try_to(self.desk.toggle_mark)
         self._show_slice()
 
@@ -181,13 +181,13 @@ class CorrectDock(style.Column):
     def _show_slice(self) -> None:
         if self.desk.labels is None:
             return
-        viewed = self.desk.viewed_slice()
+        viewed = self.desk.toolbox.focus.viewed()
         self.mark.setEnabled(viewed is not None)
         axis, index = viewed or (0, -1)
         right = self.desk.workbench.confirmed_slices(axis)
         here = index in right
         self.mark.setChecked(here)
-        self.mark.setText("✓  This slice is right" if here else "This slice is right")
+        self.mark.setText(f"{'✓  ' if here else ''}This {AXES[axis]} slice is right")
         self.mark.setStyleSheet(f"background: {style.GOOD}; color: white;" if here else "")
         count = self.desk.labels.data.shape[axis]
         editor = self.desk.workbench.editor

@@ -258,8 +258,8 @@ class Desk(QObject):
         layers.recolor(self.labels, self.case.names, self.hidden)
 
     def toggle_mark(self) -> None:
-        """Confirm the slice on the screen, or take that back."""
-        viewed = self.viewed_slice()
+        """Confirm the slice of the view at hand, or take that back."""
+        viewed = self.toolbox.focus.viewed()
         if viewed is None:
             return
         axis, index = viewed

@@ -12,6 +12,7 @@ from napari_medseg.widgets.brush_keys import commands_of
 from napari_medseg.widgets.brush_state import Tool as Hold
 from napari_medseg.widgets.brush_tool import BrushTool
 from napari_medseg.widgets.errands import NextError
+from napari_medseg.widgets.focus import Focus
 from napari_medseg.widgets.keys import Command, KeyMap
 from napari_medseg.widgets.right import Right
 from napari_medseg.widgets.tool_run import ToolRun
@@ -32,6 +33,7 @@ class Toolbox(QObject):
         self.smart = ToolRun(desk)
         self.errors = NextError(desk, self.smart)
         self.right = Right(desk, brush)
+        self.focus = Focus(desk)
         self.keys.register(*commands_of(brush), *self._commands())
         brush.bind_keys = self.keys.attach
         self.smart.changed.connect(self._on_smart)
@@ -41,7 +43,7 @@ class Toolbox(QObject):
     def _commands(self) -> tuple[Command, ...]:
         take, leave = (GROUP, ("Enter",), self._enter), (GROUP, ("Escape",), self._escape)
         return (
-            Command("confirm", "This slice is right", GROUP, ("C",), self._desk.mark_asked.emit),
+            Command("confirm", "This slice is right", GROUP, ("C",), self._confirm),
             Command("piece_right", "This piece is right", GROUP, ("Shift-C",), self.right.piece),
             Command(
                 "structure_right", "This structure is right", GROUP, ("Alt-C",),
@@ -51,6 +53,10 @@ class Toolbox(QObject):
             Command("close_outline", "Close the polygon; apply a proposal", *take),
             Command("cancel", "Cancel the stroke or the proposal", *leave),
         )  # fmt: skip
+
+    def _confirm(self) -> None:
+        self.focus.settle()
+        self._desk.mark_asked.emit()
 
     def _enter(self) -> None:
         if not self._desk.try_to(self.smart.apply):

@@ -42,6 +42,8 @@ class Views(QObject):
     -------
     pane_added, pane_removed
         A viewer model and its layer of the open mask: tools work there too from now on, or no more.
+    hovered
+        A view's model, and the place of the patient under the mouse there, None outside.
     moved
         The cursor.
     changed
@@ -50,6 +52,7 @@ class Views(QObject):
 
     pane_added = Signal(object, object)
     pane_removed = Signal(object, object)
+    hovered = Signal(object, object)
     moved = Signal()
     changed = Signal()
 
@@ -105,6 +108,7 @@ class Views(QObject):
     def _watch(self, eye: Eye, number: int = 0) -> None:
         eye.pointed.connect(self.go_to)
         eye.hovered.connect(self._on_hovered)
+        eye.hovered.connect(lambda at: self.hovered.emit(eye.model, at))
         eye.stepped.connect(lambda steps: self.step(eye, steps))
         eye.windowed.connect(self.drag_window)
         eye.enlarge.connect(lambda: self.enlarge(number))

@@ -238,3 +238,35 @@ def _the_solid_view_is_no_mirror(views, qtbot):
     assert left_x > x
     assert higher_y < y
     labels.data[:] = 0
+
+
+def hover(views, number: int, voxel: Sequence[int]) -> None:
+    canvas = eye_of(views, number).canvas
+    send(canvas, QEvent.Type.MouseMove, spot(views, number, voxel), NONE, NONE)
+
+
+def test_this_slice_is_right_means_the_view_under_the_mouse(views, qtbot):
+    desk, dock = views.desk, show_dock(views.desk.viewer, "Correct")
+    confirmed = desk.workbench.confirmed_slices
+    desk.look_at((6, 9, 12))
+    desk.select_labels()
+    hover(views, CORONAL, (6, 9, 12))
+    qtbot.keyClick(eye_of(views, CORONAL).canvas, Qt.Key.Key_C)
+    assert [confirmed(axis) for axis in range(3)] == [(), (9,), ()]
+    assert dock.mark.text() == "✓  This coronal slice is right"
+    views.step(eye_of(views, CORONAL), 1)
+    assert dock.mark.text() == "This coronal slice is right"
+    hover(views, SAGITTAL, (6, 9, 12))
+    hover(views, 0, (6, 9, 12))
+    QApplication.sendEvent(views.main.canvas, QEvent(QEvent.Type.Leave))
+    qtbot.wait(400)
+    dock.mark.click()  # views that the mouse only crossed on its way are not meant
+    assert [confirmed(axis) for axis in range(3)] == [(), (9, 10), ()]
+    hover(views, 0, (6, 9, 12))
+    qtbot.waitUntil(lambda: dock.mark.text() == "This axial slice is right", timeout=2000)
+    dock.mark.click()
+    assert confirmed(0) == (6,)
+    hover(views, SAGITTAL, (6, 9, 12))
+    views.show_four(False)
+    qtbot.wait(400)
+    assert "axial" in dock.mark.text(), "the other views are gone"
