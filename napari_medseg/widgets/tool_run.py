@@ -141,7 +141,18 @@ class ToolRun(QObject):
         finally:
             self._applying = False
         self._forget()
+        if edit is not None and tool.goes_on:
+            self._go_on(aim, tool.goes_on)
         return edit is not None
+
+    def _go_on(self, aim: Aim, slices: int) -> None:
+        """To the slice that was written, at the same place in it."""
+        desk = self._desk
+        if desk.labels is not None:
+            point = desk.viewer.dims.point[-3:] if desk.views is None else desk.views.at
+            voxel = np.rint(desk.labels.world_to_data(point)).astype(int)
+            voxel[aim.axis] = aim.index + slices
+            desk.look_at(voxel.tolist())
 
     def cancel(self) -> None:
         """Propose nothing; the mask is as it was."""
@@ -167,7 +178,7 @@ class ToolRun(QObject):
             self._aim_at(points, viewed)
 
     def _aim_at(self, points: npt.NDArray[np.int64], viewed: tuple[int, int] | None = None) -> None:
-        axis, index = viewed or self._desk.viewed_slice() or (0, 0)
+        axis, index = viewed or self._desk.toolbox.focus.viewed() or (0, 0)
         self._aim = Aim(self._chosen(), axis, index, points, dict(self._seeds))
         self._compute()
 

@@ -68,6 +68,21 @@ def test_next_error_goes_there_and_its_fix_is_applied_as_one_step(panel, desk, v
     assert desk.labels.data[4, 21, 21] == 1
 
 
+@pytest.mark.parametrize(("name", "way"), [("next", 1), ("previous", -1)])
+def test_after_a_copy_the_view_is_at_the_slice_copied_to_so_that_it_goes_on(
+    panel, desk, viewer, qtbot, name, way
+):
+    paint(desk, (slice(5, 6), slice(8, 12), slice(8, 12)), 1)
+    viewer.dims.set_current_step(0, 5)
+    desk.toolbox.smart.choose(next(t for t in catalogue() if t.name == f"Copy to {name} slice"))
+    for z in (5 + way, 5 + 2 * way):
+        panel.preview.click()
+        qtbot.waitUntil(lambda: panel.apply.isEnabled(), timeout=5000)
+        panel.apply.click()
+        assert desk.viewed_slice() == (0, z)
+    np.testing.assert_array_equal(desk.labels.data[5], desk.labels.data[5 + 2 * way])
+
+
 def test_the_history_lists_steps_and_a_click_goes_to_any(desk, qtbot):
     history = HistoryPanel(desk)
     qtbot.addWidget(history)

@@ -242,6 +242,7 @@ TOOLS: tuple[Tool, ...] = (
         Wants.NOTHING,
         CopyKnobs(),
         copy_to_next,
+        goes_on=1,
     ),
     Tool(
         "Copy to previous slice",
@@ -250,6 +251,7 @@ TOOLS: tuple[Tool, ...] = (
         Wants.NOTHING,
         CopyKnobs(),
         copy_to_previous,
+        goes_on=-1,
     ),
     Tool(
         "Propagate",

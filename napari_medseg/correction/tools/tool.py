@@ -51,6 +51,8 @@ class Tool:
         runs on a thread; raises `InputError` where it cannot work, with a sentence for the user.
     needs_chances
         Whether it works only where a model's probabilities are at hand.
+    goes_on
+        So many slices the view goes on once it was applied, to do the same again there.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Tool:
     knobs: Any
     run: Callable[[Scene, Aim, Any], Edit | None]
     needs_chances: bool = False
+    goes_on: int = 0
 
 
 @dataclass(frozen=True, eq=False)
