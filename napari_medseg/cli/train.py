@@ -24,8 +24,12 @@ from napari_medseg.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_medseg.jobs import Job
     from napari_medseg.models.card import ModelCard
-    from napari_medseg.training.search import Trial
+    from napari_medseg.models.segmenter import Segmenter
+    from napari_medseg.training.config import TrainConfig
+    from napari_medseg.training.dataset import Cases
+    from napari_medseg.training.search import Found, Trial
 
 
 def add_to(app: typer.Typer) -> None:
@@ -71,7 +75,7 @@ def train(
     Some subjects are held back and score it. Ctrl-C stops at once; with --run the same command goes
     on later.
     """
-    from napari_medseg.cli.settings import gather, learning, only_one
+    from napari_medseg.cli.settings import gather, only_one
     from napari_medseg.training.config import TrainConfig
     from napari_medseg.training.dataset import find_cases
 
@@ -92,19 +96,23 @@ def train(
     cases = find_cases(dataset)
     report.warn_all(dataset.name, cases.warnings)
 
+    _run(cases, knobs, search, out, report)
+
+
+def _run(cases: Cases, knobs: TrainConfig, trials: int | None, out: Path, report: Report) -> None:
+    """Train once, or as often as a search wants."""
+    from napari_medseg.cli.settings import learning
     from napari_medseg.models import checkpoint  # torch comes with these: seconds
+    from napari_medseg.training.search import Found, search
     from napari_medseg.training.session import train as session
 
-    with about(dataset.name):
-        if search is None:
-            segmenter = report.follow(session(cases, knobs), dataset.name, learning())
-            trials: tuple[Trial, ...] = ()
-        else:
-            from napari_medseg.training.search import search as searching
-
-            found = report.follow(searching(cases, knobs, search), dataset.name, learning())
-            segmenter, trials = found.segmenter, found.trials
-    _tell(checkpoint.save(segmenter, out), trials, report)
+    job: Job[Segmenter | Found] = (
+        session(cases, knobs) if trials is None else search(cases, knobs, trials)
+    )
+    with about(cases.name):
+        ended = report.follow(job, cases.name, learning())
+    found = ended if isinstance(ended, Found) else Found(ended, ())
+    _tell(checkpoint.save(found.segmenter, out), found.trials, report)
 
 
 def _tell(card: ModelCard, trials: Sequence[Trial], report: Report) -> None:
