@@ -29,6 +29,8 @@ class Stroke:
         How many changed.
     given
         Which of them were a model's before.
+    born
+        Structures that came with it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Stroke:
     given: Packed = field(repr=False)
     old: Packed = field(repr=False)
     new: Packed = field(repr=False)
+    born: tuple[Label, ...] = ()
 
     @classmethod
     def of(cls, correction: Correction, deed: Deed) -> Stroke:
@@ -61,8 +64,9 @@ class Stroke:
         new: Labels,
     ) -> Stroke:
         """Of bits for the box's voxels, and bits and values for those that changed."""
-        parts = (pack(array) for array in (where, given, old, new))
-        return cls(deed.name, deed.when, len(new), box, new.dtype.str, *parts)
+        first, second, third, fourth = (pack(array) for array in (where, given, old, new))
+        kind = new.dtype.str
+        return cls(deed.name, deed.when, len(new), box, kind, first, second, third, fourth)
 
     @property
     def n_bytes(self) -> int:
@@ -165,6 +169,8 @@ class Strokelike(Protocol):
     def box(self) -> Box: ...
     @property
     def n_bytes(self) -> int: ...
+    @property
+    def born(self) -> tuple[Label, ...]: ...
     def redo(self, labels: Labels) -> None: ...
     def undo(self, labels: Labels, baseline: Labels) -> None: ...
 

@@ -19,6 +19,7 @@ from napari_medseg.correction.state import (
     painted,
     vouched,
 )
+from napari_medseg.volume import Label
 
 
 def recalled(entries: Iterable[Entry]) -> History:
@@ -79,6 +80,7 @@ class Recorded:
     voxels: int
     header: Header
     payload: bytes = field(repr=False)
+    born: tuple[Label, ...] = ()  # the log tells of names by entries of their own
 
     @property
     def n_bytes(self) -> int:

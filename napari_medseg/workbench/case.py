@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +30,7 @@ COLORS = (
     "#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#46f0f0",
     "#f032e6", "#bcf60c", "#fabebe", "#008080", "#e6beff", "#9a6324",
 )  # fmt: skip  # twelve that are told apart on grey
+GOLDEN = 0.618034
 
 
 @dataclass(eq=False)
@@ -163,6 +167,23 @@ def clash(names: Iterable[Label], others: Iterable[Label]) -> str:
 def unnamed(values: Iterable[int]) -> tuple[Label, ...]:
     """Structures of which only the number is known."""
     return tuple(Label(v, f"label {v}", COLORS[(v - 1) % len(COLORS)]) for v in values)
+
+
+def offspring(names: Sequence[Label], values: Iterable[int], parent: Label) -> tuple[Label, ...]:
+    """New structures cut off a named one: "liver 2", "liver 3", in colours that none has yet."""
+    taken, used = {one.name for one in names}, {one.color for one in names}
+    stem = re.sub(r" \d+$", "", parent.name)
+    stem = stem if stem in taken else parent.name
+    calls = (name for n in count(2) if (name := f"{stem} {n}") not in taken)
+    colors = (color for color in chain(COLORS, _more_colors()) if color not in used)
+    return tuple(map(Label, values, calls, colors))
+
+
+def _more_colors() -> Iterator[str]:
+    """Hues a golden section apart: no two are alike, however many there are."""
+    for number in count():
+        red, green, blue = hsv_to_rgb(number * GOLDEN % 1, 0.6, 0.95)
+        yield f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
 def blank_state(shape: tuple[int, ...], names: tuple[Label, ...]) -> State:

@@ -15,7 +15,7 @@ from napari_medseg.correction.record import NO_DEED, Box, Correction, Deed
 from napari_medseg.correction.state import MOVED, Marked, Named, Sign, Vouched
 from napari_medseg.errors import InputError
 from napari_medseg.volume import Label
-from napari_medseg.workbench.case import READ_ONLY, Case, merged, unnamed
+from napari_medseg.workbench.case import READ_ONLY, Case, merged, offspring, unnamed
 from napari_medseg.workbench.recorder import Recorder
 
 
@@ -47,8 +47,13 @@ class Corrector:
     def __init__(self, case: Case, recorder: Recorder, predicting: Callable[[], bool]) -> None:
         self._case, self._recorder, self._predicting = case, recorder, predicting
 
-    def commit(self, box: Box | None, deed: Deed) -> Correction | None:
-        """Take note of what changed in a box since the last commit; None where nothing did."""
+    def commit(
+        self, box: Box | None, deed: Deed, parent: int = 0, born: tuple[Label, ...] = ()
+    ) -> Correction | None:
+        """Take note of what changed in a box since the last commit; None where nothing did.
+
+        Structures that are new are called as in `born`, or else after the structure `parent`.
+        """
         case = self._case
         if not case.writable:
             self._take_back(box)
@@ -58,11 +63,24 @@ class Corrector:
             self._recorder.keep(case, Sign(MOVED), self._predicting(), deed)
         if correction is not None:
             self._recorder.keep(case, correction, self._predicting(), deed)
+            born = born or self._born(parent)
             if deed.name and not deed.move:
-                self.noted.emit(Stroke.of(correction, deed))
-            self.rename(merged(case.names, unnamed(case.present())))
+                self.noted.emit(replace(Stroke.of(correction, deed), born=born))
+            self.rename(merged(case.names, merged(born, unnamed(case.present()))))
             self.corrected.emit(correction)
         return correction
+
+    def _born(self, parent: int) -> tuple[Label, ...]:
+        """Names for the structures that came without one, after another."""
+        case = self._case
+        known = {label.value: label for label in case.names}
+        new = [value for value in case.present() if value not in known and value != parent]
+        return offspring(case.names, new, known[parent]) if new and parent in known else ()
+
+    def forget(self, born: tuple[Label, ...]) -> None:
+        """Structures leave the list, but for those that voxels have."""
+        gone = {label.value for label in born} - set(self._case.present())
+        self.rename(tuple(label for label in self._case.names if label.value not in gone))
 
     def _take_back(self, box: Box | None) -> None:
         """Undo what was painted into a case that is only shown."""

@@ -89,7 +89,7 @@ class Editor:
         allowed = ruled(edit, self.scene(), self.rules, chosen)
         where = True if edit.where is None else edit.where
         np.copyto(case.labels[allowed.box], allowed.labels, where=where, casting="same_kind")
-        correction = self.corrector.commit(allowed.box, Deed(name, time.time()))
+        correction = self.corrector.commit(allowed.box, Deed(name, time.time()), chosen)
         case.previews.come_back(case.tracker)
         self.corrector.labels_changed.emit(allowed.box)
         return correction
@@ -159,5 +159,7 @@ class Editor:
             step.undo(case.labels, case.tracker.baseline)
         else:
             step.redo(case.labels)
-        self.corrector.commit(step.box, deed)
+        self.corrector.commit(step.box, deed, born=() if back else step.born)
+        if back and step.born:
+            self.corrector.forget(step.born)
         self.corrector.labels_changed.emit(step.box)

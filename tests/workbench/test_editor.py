@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_medseg.correction.edit import Edit, Over, Rules, edit_of
+from napari_medseg.correction.edit import Aim, Edit, Over, Rules, edit_of
+from napari_medseg.correction.tools.catalogue import catalogue
 from napari_medseg.correction.tools.islands import free_numbers
 from napari_medseg.inference.events import BoxDone
-from napari_medseg.volume import Geometry, Volume
+from napari_medseg.volume import Geometry, Label, Volume
 from napari_medseg.workbench import Workbench
+from napari_medseg.workbench.case import COLORS, offspring
 
 SHAPE = (6, 20, 20)
 BOX = (slice(2, 4), slice(5, 15), slice(5, 15))
@@ -146,3 +148,45 @@ def test_a_new_number_is_no_named_structure_s(bench: Workbench) -> None:
     named = bench.add_label("kidney").value
     assert {named, 255} <= editor.scene().taken
     assert named not in free_numbers(editor.scene(), 3)
+
+
+def named(bench: Workbench) -> dict[int, str]:
+    assert bench.case is not None
+    return {one.value: one.name for one in bench.case.names}
+
+
+@pytest.mark.parametrize("tool", ["Split touching", "Split into instances"])
+def test_what_is_split_off_is_named_after_its_parent_and_the_name_goes_with_the_step(
+    bench: Workbench, tool: str
+) -> None:
+    liver, tumour = bench.add_label("liver"), bench.add_label("tumour")
+    editor, case = bench.editor, bench.case
+    assert editor is not None
+    assert case is not None
+    for rows, columns in (((2, 9), (2, 9)), ((12, 17), (2, 7)), ((12, 15), (12, 15))):
+        case.labels[1:4, slice(*rows), slice(*columns)] = liver.value
+    bench.commit()
+    before = named(bench)
+    split = next(one for one in catalogue() if one.name == tool)
+    edit = split.run(editor.scene(), Aim(liver.value), split.knobs)
+    assert edit is not None
+    editor.apply(edit, tool, liver.value)
+    after = named(bench)
+    assert sorted(after.items() - before.items()) == [
+        (tumour.value + 1, "liver 2"),
+        (tumour.value + 2, "liver 3"),
+    ]
+    colors = [one.color for one in case.names]
+    assert [colors.count(color) for color in colors[-2:]] == [1, 1]
+    editor.undo()
+    assert named(bench) == before
+    editor.redo()
+    assert named(bench) == after
+
+
+def test_a_child_of_a_child_is_named_after_the_first_of_them() -> None:
+    names = [Label(1, "liver", COLORS[0]), Label(2, "liver 2", COLORS[1])]
+    found = offspring(names, range(3, 40), names[1])
+    assert [one.name for one in found[:2]] == ["liver 3", "liver 4"]
+    assert len({one.color for one in (*names, *found)}) == 39
+    assert offspring([Label(5, "label 5", "")], [6], Label(5, "label 5", ""))[0].name == "label 5 2"

@@ -12,7 +12,6 @@ from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
 from napari_medseg.correction.edit import Aim, Edit, Reach, Scene
-from napari_medseg.correction.record import Labels
 from napari_medseg.correction.tools.part import (
     Floats,
     Part,
@@ -54,7 +53,7 @@ def split(scene: Scene, aim: Aim, knobs: SplitKnobs) -> Edit | None:
     if len(order) < 2:
         return None
     numbers = np.zeros(len(order) + 1, np.int64)
-    numbers[order] = [aim.label, *_unused(scene.labels, len(order) - 1)]
+    numbers[order] = [aim.label, *_unused(scene, len(order) - 1)]
     labels = np.where(pieces > 0, numbers[pieces], part.labels)
     return whole_edit(part, labels, f"{len(order)} pieces, {len(order) - 1} new numbers")
 
@@ -74,7 +73,7 @@ def split_off(scene: Scene, aim: Aim, knobs: SplitKnobs) -> Edit | None:
     where = pieces == pieces[part.inner(voxel)]
     if np.array_equal(where, part.labels == aim.label):
         return None
-    number = _unused(scene.labels, 1)[0]
+    number = _unused(scene, 1)[0]
     edit = setting(part, where, number, "moves")
     return None if edit is None else Edit(edit.box, edit.labels, f"{edit.said} to {number}")
 
@@ -121,22 +120,23 @@ def _without_seed(pieces: Pieces, where: npt.NDArray[np.bool_]) -> None:
     pieces[left > 0] = left[left > 0] + pieces.max()
 
 
-def _unused(labels: Labels, count: int) -> list[int]:
-    """The next numbers above those in use.
+def _unused(scene: Scene, count: int) -> list[int]:
+    """The next numbers above those in use that no structure is named by.
 
     Raises
     ------
     InputError
         Where the mask's type has no room for them.
     """
-    first = int(labels.max()) + 1
-    most = int(np.iinfo(labels.dtype).max)
-    if first + count - 1 > most:
+    first = int(scene.labels.max()) + 1
+    most = int(np.iinfo(scene.labels.dtype).max)
+    free = [number for number in range(first, most + 1) if number not in scene.taken]
+    if len(free) < count:
         raise InputError(
             f"numbers must not exceed {most}, {count} new ones from {first} do; "
             "raise 'narrower mm' for fewer pieces"
         )
-    return list(range(first, first + count))
+    return free[:count]
 
 
 TOOLS: tuple[Tool, ...] = (
