@@ -20,7 +20,17 @@ import typer
 from typer.exceptions import TyperException
 
 from napari_medseg import __version__
-from napari_medseg.cli import STOPPED, convert, evaluate, finetune, info, models, segment, train
+from napari_medseg.cli import (
+    STOPPED,
+    convert,
+    evaluate,
+    finetune,
+    info,
+    models,
+    rank,
+    segment,
+    train,
+)
 from napari_medseg.cli import open as open_
 from napari_medseg.errors import MedsegError, one_line
 
@@ -57,6 +67,7 @@ segment.add_to(app)
 train.add_to(app)
 finetune.add_to(app)
 evaluate.add_to(app)
+rank.add_to(app)
 models.add_to(app)
 
 

@@ -1,0 +1,1 @@
+"""What to correct next: numbers are ranked here, files and networks are known elsewhere."""
