@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_medseg.correction.whole import whole
 from napari_medseg.errors import InputError
+from napari_medseg.widgets.notices import warn
+
+DAMAGED = ".damaged"
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class KeyMap(QObject):
         super().__init__(parent)
         self._file = file
         self._commands: dict[str, Command] = {}
-        self._own: dict[str, tuple[str, ...]] = _read(file)
+        self._own = _read(file)
         self._targets: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
     @property
@@ -143,9 +147,16 @@ class KeyMap(QObject):
                 target.bind_key(key, None)
 
     def _save(self) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with whole(self._file) as file:
-            file.write(json.dumps(self._own, indent=1).encode())
+        """Keep them; where the disk takes nothing they hold for as long as the window lives."""
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with whole(self._file) as file:
+                file.write(json.dumps(self._own, indent=1).encode())
+        except OSError as error:
+            warn(
+                f"changed keys cannot be kept in {self._file}: {error.strerror}; they hold until "
+                "this window is closed"
+            )
 
 
 def plain(key: str) -> str:
@@ -196,9 +207,17 @@ def _called(command: Command) -> Callable[[Any], Any]:
 
 
 def _read(file: Path) -> dict[str, tuple[str, ...]]:
-    """Changed keys; none where the file is missing or no key map."""
+    """Changed keys; none where the file is missing or no key map: that is told."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         return {str(name): tuple(plain(str(key)) for key in keys) for name, keys in found.items()}
-    except (OSError, ValueError, AttributeError, TypeError, InputError):
+    except FileNotFoundError:
         return {}
+    except OSError as error:
+        warn(f"changed keys cannot be read from {file}: {error.strerror}; the default keys hold")
+    except (ValueError, AttributeError, TypeError, InputError):
+        aside = file.with_name(file.name + DAMAGED)
+        with suppress(OSError):
+            file.replace(aside)
+        warn(f"the file of changed keys was damaged, it is now {aside}; the default keys hold")
+    return {}

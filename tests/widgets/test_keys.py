@@ -64,11 +64,30 @@ def test_a_key_that_does_something_else_is_refused(keymap, key):
     assert keymap.keys_of("new") == ()
 
 
-def test_a_damaged_file_of_keys_gives_the_default_ones(tmp_path, keymap):
-    (tmp_path / "keys.json").write_text('{"tick": 5}')
-    again = KeyMap(tmp_path / "keys.json")
+@pytest.mark.parametrize("text", ['{"tick": 5}', '{"tick": ["K"', "[]"])
+def test_a_damaged_file_of_keys_is_set_aside_in_words_and_the_default_ones_hold(
+    tmp_path, keymap, said, text
+):
+    file = tmp_path / "keys.json"
+    file.write_text(text)
+    again = KeyMap(file)
     again.register(*keymap.commands)
     assert again.keys_of("tick") == ("Control-Alt-J",)
+    assert "was damaged" in said()[-1]
+    assert (tmp_path / "keys.json.damaged").read_text() == text
+    again.rebind("tick", ("K",))
+    later = KeyMap(file)
+    later.register(*keymap.commands)
+    assert later.keys_of("tick") == ("K",)
+
+
+def test_where_no_file_can_be_written_a_changed_key_holds_and_that_is_said(tmp_path, keymap, said):
+    (tmp_path / "no folder").write_text("a file is in the way")
+    again = KeyMap(tmp_path / "no folder" / "keys.json")
+    again.register(*keymap.commands)
+    again.rebind("peek", ("K",))
+    assert again.keys_of("peek") == ("K",)
+    assert "cannot be kept" in said()[-1]
 
 
 def test_the_sheet_is_searched_and_changes_a_key(keymap, qtbot):
