@@ -1,0 +1,141 @@
+"""Where a virtual hand takes the brush: over an error in a slice, and over nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import edt
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+from skimage.graph import MCP_Geometric
+
+from napari_medseg.correction.brush import SLACK
+from napari_medseg.correction.edit import Bools
+from napari_medseg.correction.record import Labels
+
+Places: TypeAlias = npt.NDArray[np.float64]
+Points: TypeAlias = npt.NDArray[np.intp]
+Flat: TypeAlias = tuple[float, float]
+
+MOST_PAIRS = 2_000_000  # of places and wrong voxels; of more the hand tries every second place
+TOUCHING = np.ones((3, 3), int)
+
+
+@dataclass(frozen=True, eq=False)
+class Error:
+    """A connected error in a slice: voxels that should have `value` and have not."""
+
+    value: int
+    where: Bools
+
+    @property
+    def size(self) -> int:
+        return int(np.count_nonzero(self.where))
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """A drag of the brush.
+
+    Attributes
+    ----------
+    places
+        (N, 2) voxels (y, x), neighbours along Y or X.
+    rights
+        Wrong voxels that it puts right.
+    """
+
+    places: Places
+    radius_mm: float
+    rights: int
+
+
+def errors_of(labels: Labels, truth: Labels, cared: Bools) -> Iterator[Error]:
+    """The errors of a slice (Y, X), the largest first; voxels not `cared` for are never wrong."""
+    wrong = (labels != truth) & cared
+    found = []
+    for value in np.unique(truth[wrong]):
+        pieces, count = ndimage.label(wrong & (truth == value), TOUCHING)
+        found += [Error(int(value), pieces == number) for number in range(1, count + 1)]
+    yield from sorted(found, key=lambda one: -one.size)
+
+
+def way_over(
+    error: Error, may: Bools, radius_mm: float, spacing_mm: Flat, longest_mm: float
+) -> Way | None:
+    """A drag over an error such that the brush never leaves `may`, (Y, X); None if it fits nowhere.
+
+    As people do it: the disc is set down where it covers most of the error, inside the structure,
+    and goes on to wherever it covers most of the rest for the way.
+    """
+    corner, part = _around(error.where, radius_mm, spacing_mm)
+    wrong, inside = error.where[part], may[part]
+    free = inside & (_depth(inside, spacing_mm) > radius_mm * (1 + SLACK))
+    near = free & (_depth(~wrong, spacing_mm) <= radius_mm)
+    centres, targets = np.argwhere(near), np.argwhere(wrong)
+    if not len(centres):
+        return None
+    centres = centres[:: 1 + len(centres) * len(targets) // MOST_PAIRS]
+    covers = cdist(centres * spacing_mm, targets * spacing_mm) <= radius_mm * (1 + SLACK)
+    places, rights = _dragged(free, centres, covers, radius_mm, spacing_mm, longest_mm)
+    return Way(places + corner, radius_mm, rights)
+
+
+def shaken(way: Way, spacing_mm: Flat, noise_mm: float, random: np.random.Generator) -> Places:
+    """The places as an unsteady hand meets them: off by `noise_mm` at knots a radius apart."""
+    if not noise_mm:
+        return way.places
+    steps = np.linalg.norm(np.diff(way.places, axis=0) * spacing_mm, axis=1)
+    length = np.concatenate([[0.0], np.cumsum(steps)])
+    knots = np.linspace(0, length[-1], 2 + int(length[-1] / max(way.radius_mm, noise_mm)))
+    off = random.normal(0, noise_mm, (len(knots), 2)) / spacing_mm
+    moved = [np.interp(length, knots, off[:, axis]) for axis in range(2)]
+    return np.asarray(way.places + np.stack(moved, axis=1))
+
+
+def _dragged(
+    free: Bools,
+    centres: Points,
+    covers: Bools,
+    radius_mm: float,
+    spacing_mm: Flat,
+    longest_mm: float,
+) -> tuple[Places, int]:
+    """The places of the drag, in the box, and how many targets it covers."""
+    at = int(covers.sum(1).argmax())
+    left, way, length = ~covers[at], [tuple(centres[at])], 0.0
+    costs = np.where(free, 1.0, -1.0)
+    while left.any():
+        # along Y and X only: then a drag covers just what discs at its places do
+        graph = MCP_Geometric(costs, fully_connected=False, sampling=spacing_mm)
+        far = graph.find_costs([way[-1]])[0][tuple(centres.T)]
+        gain = covers[:, left].sum(1) / (far + radius_mm + min(spacing_mm))
+        gain[~(length + far <= longest_mm)] = 0
+        best = int(gain.argmax())
+        if gain[best] <= 0:
+            break
+        way += graph.traceback(tuple(centres[best]))[1:]
+        length += float(far[best])
+        left &= ~covers[best]
+    return np.array(way, float), int(np.count_nonzero(~left))
+
+
+def _around(where: Bools, radius_mm: float, spacing_mm: Flat) -> tuple[Points, tuple[slice, slice]]:
+    """The box of a region and twice the brush around it, and its corner."""
+    at = np.argwhere(where)
+    margin = np.ceil(2 * radius_mm / np.asarray(spacing_mm)).astype(int) + 2
+    low = np.maximum(at.min(0) - margin, 0)
+    high = np.minimum(at.max(0) + margin + 1, where.shape)
+    return low, (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
+
+
+def _depth(inside: Bools, spacing_mm: Flat) -> npt.NDArray[np.float32]:
+    """Millimetres to the nearest voxel that is not inside; infinite where all are."""
+    found: npt.NDArray[np.float32] = edt.edt(
+        np.ascontiguousarray(inside, np.uint8), anisotropy=spacing_mm, black_border=False
+    )
+    return found
