@@ -83,6 +83,7 @@ class Journal:
         self._tickets = 0
         self._since_state = STATE_EVERY  # the first step brings a whole state
         self._waiting: deque[_Task] = deque()
+        self._bytes = 0  # that they take
         self._side_work: Iterator[None] | None = None
         self._changed = threading.Condition()
         self._closing, self._give_up = False, threading.Event()
@@ -108,6 +109,7 @@ class Journal:
             if self._is_full():  # the whole holds them all
                 instead = 1 + sum(task.instead or task.step is not None for task in self._waiting)
                 self._waiting.clear()
+                self._bytes = 0
                 step = None
             self._put(step, deed, instead)
             if step is not None and self._since_state >= STATE_EVERY:
@@ -116,13 +118,13 @@ class Journal:
             return self._tickets
 
     def _is_full(self) -> bool:
-        waiting = sum(_size(task.step) for task in self._waiting)
-        return len(self._waiting) >= QUEUE_LENGTH or waiting > QUEUE_BYTES
+        return len(self._waiting) >= QUEUE_LENGTH or self._bytes > QUEUE_BYTES
 
     def _put(self, step: Step | None, deed: Deed = NO_DEED, instead: int = 0) -> None:
         self._since_state = 0 if step is None else self._since_state + 1
         self._tickets += 1
         self._waiting.append(_Task(self._tickets, step, deed, instead))
+        self._bytes += _size(step)
 
     def beside(self, work: Iterator[None]) -> None:
         """Long work in small parts, for when nothing waits; replaces what is not done yet."""
@@ -168,7 +170,9 @@ class Journal:
         while not self._give_up.is_set():
             with self._changed:
                 if self._waiting:
-                    return self._waiting.popleft()
+                    task = self._waiting.popleft()
+                    self._bytes -= _size(task.step)
+                    return task
                 if self._side_work is None:
                     if self._closing:
                         return None

@@ -129,7 +129,20 @@ class Editor:
         return step is not None
 
     def go_to(self, at: int) -> None:
-        """Step to where so many steps are done, in either direction."""
+        """Step to where so many steps are done, in either direction; it is told once, at the end.
+
+        Each step is recorded by itself, so that a crash on the way leaves one on a step.
+        """
+        if abs(at - self.history.at) < 2:
+            self._walk(at)
+            return
+        try:
+            with self.history_changed.paused(_last), self.corrector.corrected.paused(_last):
+                self._walk(at)
+        finally:
+            self.corrector.marks_changed.emit()  # whoever counts voxels counts all anew
+
+    def _walk(self, at: int) -> None:
         while self.history.at > at and self.undo():
             pass
         while self.history.at < at and self.redo():
@@ -163,3 +176,8 @@ class Editor:
         if back and step.born:
             self.corrector.forget(step.born)
         self.corrector.labels_changed.emit(step.box)
+
+
+def _last(before: tuple[Any, ...], now: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Of many words the last one."""
+    return now

@@ -6,6 +6,8 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 
 from napari_medseg.correction.edit import edit_of
 from napari_medseg.correction.tools.catalogue import catalogue
@@ -88,14 +90,59 @@ def test_the_history_lists_steps_and_a_click_goes_to_any(desk, qtbot):
     qtbot.addWidget(history)
     for value in (1, 2, 3):
         paint(desk, (slice(5, 6), slice(8, 12), slice(8, 12)), value)
-    assert history.list.count() == 4
-    assert "brush, 16 voxels" in history.list.item(0).text()
-    history.list.itemClicked.emit(history.list.item(2))
+    rows = [row.strip() for row in lines(history)]
+    assert rows[0].startswith("▸")
+    assert "brush, 16 voxels" in rows[0]
+    assert rows[3:] == ["As it was opened"]
+    click(history, 2)
     assert desk.labels.data.max() == 1
-    history.list.itemClicked.emit(history.list.item(0))
+    assert [row.startswith("▸") for row in lines(history)] == [False, False, True, False]
+    assert history.steps.data(history.steps.index(0), Qt.ItemDataRole.ForegroundRole) is not None
+    click(history, 0)
     assert desk.labels.data.max() == 3
-    history.list.itemClicked.emit(history.list.item(3))
+    click(history, 3)
     assert not desk.labels.data.any()
+
+
+def lines(history: HistoryPanel) -> list[str]:
+    steps = history.steps
+    return [steps.data(steps.index(row)) for row in range(steps.rowCount())]
+
+
+def click(history: HistoryPanel, row: int) -> None:
+    place = history.list.visualRect(history.steps.index(row)).center()
+    QTest.mouseClick(history.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def test_a_stroke_after_a_step_back_takes_the_place_of_what_was_taken_back(desk, qtbot):
+    history = HistoryPanel(desk)
+    qtbot.addWidget(history)
+    for value in (1, 2, 3, 4):
+        paint(desk, (slice(5, 6), slice(8, 12), slice(8, 12)), value)
+    desk.workbench.editor.go_to(2)
+    paint(desk, (slice(6, 7), slice(8, 10), slice(8, 10)), 1)
+    assert [("16" in row, "4 vox" in row, "▸" in row) for row in lines(history)] == [
+        (False, True, True),
+        (True, False, False),
+        (True, False, False),
+        (False, False, False),
+    ]
+
+
+def test_a_stroke_touches_two_rows_of_a_long_history_and_a_long_way_back_is_told_once(desk, qtbot):
+    history = HistoryPanel(desk)
+    qtbot.addWidget(history)
+    for number in range(300):
+        paint(desk, (slice(5, 6), slice(8, 12), slice(8, 12)), 1 + number % 2)
+    changed: list[int] = []
+    history.steps.dataChanged.connect(lambda a, b: changed.append(b.row() - a.row() + 1))
+    paint(desk, (slice(5, 6), slice(8, 12), slice(8, 12)), 1)
+    assert changed == [2]
+    told: list[None] = []
+    desk.brush.stepped.connect(lambda: told.append(None))
+    desk.workbench.editor.go_to(0)
+    assert (len(told), desk.tally.voxels) == (1, 0)
+    assert lines(history)[-1].startswith("▸")
 
 
 def test_work_is_counted_and_comes_again_with_the_case(desk, scan, viewer):
