@@ -11,6 +11,7 @@ from napari_medseg.models.card import ModelCard
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
+from napari_medseg.widgets.before_after import BeforeAfter
 from napari_medseg.widgets.curves import Curves
 from napari_medseg.widgets.forms import Form
 from napari_medseg.widgets.notices import tell
@@ -55,6 +56,11 @@ class FineTuneDock(style.Column):
         self.state = style.hint()
         self.notices = style.hint(color="#d9a441")
         self.curves = Curves()
+        self.meter = QWidget()
+        self.anchors = ScoreTable("now")
+        rows = style.column(self.meter)
+        rows.addWidget(style.heading("Earlier cases: nothing forgotten?"))
+        rows.addWidget(self.anchors)
         self.add(style.heading("What you corrected"), self.corrected, self.reason)
         self.add(self.run, self.bar, self.state, self.notices)
 
@@ -68,8 +74,10 @@ class FineTuneDock(style.Column):
         rows.addWidget(style.heading("Before and after"))
         rows.addWidget(self.scores)
         rows.addWidget(self.verdict)
+        self.beside = BeforeAfter(self.desk)
+        rows.addWidget(self.beside)
         rows.addLayout(style.row(self.use, self.keep, stretch=(1, 1)))
-        self.add(self.outcome, self.curves, self.settings)
+        self.add(self.outcome, self.meter, self.curves, self.settings)
 
     def _build_versions(self) -> None:
         self.versions = VersionTable()
@@ -109,11 +117,13 @@ class FineTuneDock(style.Column):
             self.desk.try_to(lambda: self.desk.fine_tune(self.form.value()))
 
     def _use(self) -> None:
+        self.beside.clear()
         self.desk.try_to(self.desk.use_outcome)
         style.say(self.state, "The new model is in use. Segment again to see what it learned.")
         style.paint_primary(self.again)
 
     def _keep(self) -> None:
+        self.beside.clear()
         self.desk.try_to(self.desk.keep_old)
 
     def _go_back(self) -> None:
@@ -170,6 +180,9 @@ class FineTuneDock(style.Column):
         style.say(self.notices, "\n".join(run.notices))
         self.curves.setVisible(bool(run.steps))
         self.curves.draw(run.steps, run.losses, run.checks)
+        self.meter.setVisible(bool(run.anchors))
+        if run.anchors:
+            self.anchors.show_scores(run.anchors[0], run.anchors[-1])
         self.settings.setVisible(not run.running and run.result is None)
         self._show_outcome()
 

@@ -165,6 +165,7 @@ class LearnRun(Run):
         self.steps: list[int] = []
         self.losses: list[float] = []
         self.checks: list[tuple[int, float]] = []  # step, mean Dice
+        self.anchors: list[Dice] = []  # on pieces of earlier cases, the parent's first
         self.total_steps = 0
         self.seconds_left: float | None = None
 
@@ -175,6 +176,8 @@ class LearnRun(Run):
             self.total_steps, self.seconds_left = event.total, event.seconds_left
         elif isinstance(event, Validated):
             self.checks.append((event.step, mean_dice(event.dice)))
+            if event.anchors:
+                self.anchors.append(event.anchors)
         else:
             super().take(event)
 

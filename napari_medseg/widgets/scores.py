@@ -59,8 +59,8 @@ class _Table(QTableWidget):
 class ScoreTable(_Table):
     """Dice of each label before and after."""
 
-    def __init__(self) -> None:
-        super().__init__(("Dice", "before", "after", ""), wide=0)
+    def __init__(self, after: str = "after") -> None:
+        super().__init__(("Dice", "before", after, ""), wide=0)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
 

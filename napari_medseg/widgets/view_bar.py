@@ -161,6 +161,14 @@ class ViewBar(style.Slim):
         if self._views.desk.labels is not None:
             self._views.desk.labels.opacity = percent / 100
 
+    def compare_with(self, other: Labels) -> None:
+        """Lay a layer's mask beside the open one."""
+        self.comparing.setChecked(True)
+        self.compare.setVisible(True)
+        self.compare.fill()
+        self.compare.choice.setCurrentIndex(max(0, self.compare.choice.findData(other)))
+        self.compare.compare_with(other)
+
     # -- what the user sees ---------------------------------------------------------------------
 
     def show_case(self) -> None:

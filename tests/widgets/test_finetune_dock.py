@@ -58,6 +58,39 @@ def test_learn_use_it_and_go_back(viewer, desk, qtbot, organ_model):
     assert dock.versions.item(1, 0).text() == "● original"
 
 
+def test_the_new_model_is_seen_beside_the_mask_before_anybody_decides(viewer, desk, drag, qtbot):
+    dock = shown(viewer)
+    correct(desk)
+    start_quick(dock, steps=2)
+    qtbot.waitUntil(lambda: desk.learning.result is not None, timeout=TIMEOUT_MS)
+    before = desk.labels.data.copy()
+    dock.beside.see.click()
+    qtbot.waitUntil(lambda: dock.beside.layer is not None, timeout=TIMEOUT_MS)
+    layer = dock.beside.layer
+    assert (desk.labels.data == before).all()
+    assert layer.data.shape == before.shape
+    assert not layer.editable
+    assert viewer.layers.selection.active is desk.labels
+    row = desk.views.bar.compare
+    assert row.other is layer
+    assert row.comparison.counts[1:].sum() == ((before != 0) | (layer.data != 0)).sum()
+    dock.keep.click()
+    assert layer not in viewer.layers
+    assert row.comparison is None
+
+
+def test_what_the_model_knew_of_earlier_cases_is_shown_while_it_learns(viewer, desk):
+    dock = shown(viewer)
+    assert dock.meter.isHidden()
+    for step, dice in ((0, 0.9), (10, 0.8)):
+        desk.learning.take(Validated(step, {"organ": 0.5}, {}, {"organ": dice}))
+    desk.learning.changed.emit()
+    assert not dock.meter.isHidden()
+    assert [dock.anchors.item(0, n).text() for n in range(4)] == [
+        "organ", "0.900", "0.800", "▼ -0.100",
+    ]  # fmt: skip
+
+
 def test_closing_the_window_while_it_learns_takes_less_than_five_seconds(
     make_napari_viewer, own_data, organ_model, scan, qtbot
 ):

@@ -1,0 +1,35 @@
+"""What a model would say of the open case, without a word of it in the mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_medseg.correction.record import Labels
+from napari_medseg.inference.events import BoxDone
+from napari_medseg.jobs import Job, Progress, apart
+from napari_medseg.models.card import ModelCard
+from napari_medseg.workbench.case import Case
+from napari_medseg.workbench.prediction import PREDICT
+
+if TYPE_CHECKING:
+    from napari_medseg.inference.config import PredictConfig
+
+
+def rehearse(case: Case, card: ModelCard, config: PredictConfig) -> Job[Labels]:
+    """The mask (Z, Y, X) on canonical axes that a model gives; the case stays as it is."""
+    job: Job[Any] = apart(PREDICT, case.scan, card.path, config)
+    try:
+        while True:
+            try:
+                event = next(job)
+            except StopIteration as done:
+                result = done.value
+                break
+            if isinstance(event, Progress):
+                yield event
+    finally:
+        job.close()
+    _, labels = case.canonical(BoxDone((0, 0, 0), result.mask.labels))
+    return np.ascontiguousarray(labels)
