@@ -182,7 +182,7 @@ class BrushPanel(QWidget):
         editor = self.tool.editor
         if editor is not None:
             editor.rules = replace(editor.rules, **changes)
-            self._show_rules()
+            self.tool.ruled.emit()
 
     def _lock(self, on: bool) -> None:
         chosen = self._chosen()

@@ -347,6 +347,13 @@ class BrushTool(QObject):
             self.editor.rules = replace(self.editor.rules, low=low, high=high)
             self.ruled.emit()
 
+    def lock(self, value: int) -> None:
+        """No rule lets this structure be changed from now on, or again."""
+        if self.editor is not None and value:
+            rules = self.editor.rules
+            self.editor.rules = replace(rules, locked=rules.locked ^ {value})
+            self.ruled.emit()
+
     def _apply(self, editor: Editor, edit: Edit | None, name: str, chosen: int, hand: Hand) -> None:
         """Write an edit as one step."""
         if edit is None:

@@ -92,6 +92,8 @@ class CorrectDock(style.Column):
         self.list.chosen.connect(self._choose)
         self.list.hidden_changed.connect(desk.hide)
         self.list.renamed.connect(lambda value, name: self.desk.try_to(desk.rename, value, name))
+        self.list.lock_asked.connect(desk.brush.lock)
+        desk.brush.ruled.connect(self._show_locked)
         self.new.clicked.connect(self._add_label)
         self.mark.clicked.connect(self.toggle_mark)
         self.save.clicked.connect(lambda: save_mask(self, desk))
@@ -168,7 +170,12 @@ class CorrectDock(style.Column):
         case, layer = self.desk.case, self.desk.labels
         if case is not None and layer is not None:
             self.list.fill(case.names, self.desk.hidden, layer.selected_label)
+            self._show_locked()
             self._show_volumes()
+
+    def _show_locked(self) -> None:
+        editor = self.desk.workbench.editor
+        self.list.show_locked(frozenset() if editor is None else editor.rules.locked)
 
     def _show_volumes(self) -> None:
         if self.desk.labels is not None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap, QResizeEvent
+from qtpy.QtCore import QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 WIDTH = (316, 360)  # pixels: fits beside the canvas at 1280 x 720
 ACCENT, STOP, GOOD, BAD, QUIET = "#2f7de1", "#b5472f", "#4fb06d", "#e0705a", "#9aa0a8"
+WARM = "#ffb020"
 
 _PRIMARY = """
 QPushButton {{ background: {color}; color: white; font-weight: 600; border-radius: 4px;
@@ -136,6 +137,24 @@ def swatch(color: str, size: int = 14) -> QIcon:
     painter.setBrush(QColor(color))
     painter.setPen(Qt.PenStyle.NoPen)
     painter.drawRoundedRect(0, 0, size, size, 3, 3)
+    painter.end()
+    return QIcon(picture)
+
+
+def padlock(closed: bool, size: int = 14) -> QIcon:
+    """A padlock; an open one is faint."""
+    picture = QPixmap(size, size)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    color = QColor(WARM if closed else QUIET)
+    color.setAlphaF(1.0 if closed else 0.5)
+    painter.setPen(QPen(color, size / 9))
+    unit = size / 14
+    bow = QRectF(4 * unit if closed else 7 * unit, 1.5 * unit, 6 * unit, 9 * unit)
+    painter.drawArc(bow, 0, 180 * 16)
+    painter.setBrush(color)
+    painter.drawRoundedRect(QRectF(2.5 * unit, 6.5 * unit, 9 * unit, 6 * unit), unit, unit)
     painter.end()
     return QIcon(picture)
 

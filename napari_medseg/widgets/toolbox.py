@@ -49,6 +49,7 @@ class Toolbox(QObject):
                 "structure_right", "This structure is right", GROUP, ("Alt-C",),
                 self.right.structure,
             ),
+            Command("lock", "Lock the chosen structure, or not", GROUP, ("Alt-L",), self._lock),
             Command("next_error", "Next likely error", GROUP, ("N",), self.errors.go_on),
             Command("close_outline", "Close the polygon; apply a proposal", *take),
             Command("cancel", "Cancel the stroke or the proposal", *leave),
@@ -57,6 +58,10 @@ class Toolbox(QObject):
     def _confirm(self) -> None:
         self.focus.settle()
         self._desk.mark_asked.emit()
+
+    def _lock(self) -> None:
+        if self._desk.labels is not None:
+            self.brush.lock(int(self._desk.labels.selected_label))
 
     def _enter(self) -> None:
         if not self._desk.try_to(self.smart.apply):

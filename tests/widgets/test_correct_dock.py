@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mouse import canvas_of
 from napari.layers._layer_actions import _convert_dtype
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QInputDialog
 
+from napari_medseg.correction.edit import Rules
 from napari_medseg.inference.events import BoxDone
 from napari_medseg.widgets import layers
 from napari_medseg.widgets.brush_state import Tool
@@ -208,6 +210,41 @@ def test_a_locked_structure_is_painted_neither_over_nor_with(dock, drag):
     assert paint(dock, drag) == 0
     dock.panel.lock.click()
     assert paint(dock, drag) > 0
+
+
+def padlock(dock, row: int) -> QPoint:
+    rect = dock.list.visualItemRect(dock.list.topLevelItem(row))
+    return QPoint(dock.list.columnViewportPosition(2) + 8, rect.center().y())
+
+
+def test_a_padlock_locks_its_structure_and_not_the_one_that_is_painted(dock, drag, qtbot):
+    dock.desk.add_label("tumour")
+    dock.show()
+    left, viewport = Qt.MouseButton.LeftButton, dock.list.viewport()
+    qtbot.mouseClick(viewport, left, pos=padlock(dock, 0))
+    rules = dock.desk.workbench.editor.rules
+    assert rules.locked == {dock.list.topLevelItem(0).data(0, Qt.ItemDataRole.UserRole)}
+    assert dock.list.currentItem().text(0) == "tumour"
+    assert "Locked" in dock.list.topLevelItem(0).toolTip(2)
+    assert "Lock it" in dock.list.topLevelItem(1).toolTip(2)
+    qtbot.mouseDClick(viewport, left, pos=padlock(dock, 0))
+    assert dock.list.state() != dock.list.State.EditingState
+    dock.list.choose(*rules.locked)
+    dock.desk.workbench.editor.rules = Rules()
+    dock.desk.brush.ruled.emit()
+    assert "Lock it" in dock.list.topLevelItem(0).toolTip(2)
+    qtbot.keyClick(dock.list, Qt.Key.Key_L, Qt.KeyboardModifier.AltModifier)
+    assert dock.desk.workbench.editor.rules.locked == rules.locked
+
+
+def test_the_key_locks_the_structure_that_is_painted_and_unlocks_it(dock, drag, qtbot):
+    canvas, alt = canvas_of(dock.desk.viewer), Qt.KeyboardModifier.AltModifier
+    dock.desk.labels.selected_label = 1
+    dock.desk.select_labels()
+    for locked in (True, False):
+        qtbot.keyClick(canvas, Qt.Key.Key_L, alt)
+        assert dock.panel.lock.isChecked() == locked
+        assert ("Locked" in dock.list.topLevelItem(0).toolTip(2)) == locked
 
 
 def test_without_a_mask_it_says_what_to_do(viewer, empty):
