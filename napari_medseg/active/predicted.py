@@ -22,10 +22,11 @@ from napari_medseg.active.signs import Signs
 from napari_medseg.errors import InputError
 
 Numbers = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.intp]
 
 COVERAGE = 0.9
 FEWEST = 5  # cases for a regression; below it the model's own signs are taken at their word
-STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the ridge; the best is cross-validated
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # of the ridge; the best is cross-validated
 FOLDS = 10  # with fewer cases each is left out alone
 ROUNDS = 8  # of reweighting
 ODD = 1.345  # errors beyond so many standard deviations weigh less (Huber: 95 % efficient)
@@ -60,16 +61,41 @@ class Guess:
 
 
 @dataclass(frozen=True, eq=False)
-class _Line:
-    """A fitted ridge on standardised columns."""
+class _Scale:
+    """Standardises each label's columns by its own cases; a label that has none by all."""
 
-    middle: Numbers
+    labels: tuple[int, ...]
+    middle: Numbers  # (labels and one for all, columns)
     spread: Numbers
+
+    @classmethod
+    def of(cls, rows: Numbers, label: Whole) -> _Scale:
+        labels = tuple(int(one) for one in np.unique(label))
+        parts = [*(rows[label == one] for one in labels), rows]
+        spread = np.array([part.std(0) for part in parts])
+        return cls(labels, np.array([p.mean(0) for p in parts]), np.maximum(spread, 1e-3))
+
+    def table(self, rows: Numbers, label: Whole) -> Numbers:
+        """What all labels share, what each has of its own, and which it is.
+
+        How much a sign tells differs from label to label; the ridge lends from one to another.
+        """
+        own = label[:, None] == np.array(self.labels)
+        which = np.where(own.any(1), own.argmax(1), len(self.labels))
+        unit = (rows - self.middle[which]) / self.spread[which]
+        return np.hstack([unit, *(unit * one[:, None] for one in own.T), own])
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A fitted ridge on a scale's table."""
+
+    scale: _Scale
     slopes: Numbers
     level: float
 
-    def at(self, rows: Numbers) -> Numbers:
-        return np.asarray(self.level + (rows - self.middle) / self.spread @ self.slopes)
+    def at(self, rows: Numbers, label: Whole) -> Numbers:
+        return np.asarray(self.level + self.scale.table(rows, label) @ self.slopes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +107,6 @@ class Judge:
 
     cases: int = 0
     error: float = float("nan")
-    labels: tuple[int, ...] = ()
     line: _Line | None = field(default=None, repr=False)
     width: float = math.inf  # of the interval, each way, in logits
 
@@ -95,13 +120,14 @@ class Judge:
         """
         if self.line is None:
             return Guess(float(np.mean((signs.expected, *signs.agreed))))
-        row = _row(signs, label, self.labels)
-        if len(row) != len(self.line.middle):
+        row = _row(signs)
+        columns = self.line.scale.middle.shape[1]
+        if len(row) != columns:
             raise InputError(
-                f"signs must be of {len(self.line.middle) - 3 - len(self.labels)} passes as the "
-                f"corrected cases' are, got {len(signs.agreed)}; calibrate again"
+                f"signs must be of {(columns - 3) // 2} passes as the corrected cases' are, "
+                f"got {len(signs.agreed)}; calibrate again"
             )
-        at = float(self.line.at(row[None])[0])
+        at = float(self.line.at(row[None], np.array([label]))[0])
         if not math.isfinite(self.width):
             return Guess(_dice(at))
         return Guess(_dice(at), _dice(at - self.width), _dice(at + self.width))
@@ -113,37 +139,37 @@ def calibrated(known: Sequence[Known], coverage: float = COVERAGE) -> Judge:
     names = sorted({one.case for one in known})
     if len(names) < FEWEST:
         return Judge(len(names))
-    labels = tuple(sorted({one.label for one in known}))
-    rows = np.array([_row(one.signs, one.label, labels) for one in known])
+    rows = np.array([_row(one.signs) for one in known])
+    label = np.array([one.label for one in known])
     truth = _logit(np.array([one.dice for one in known]))
     of_case = np.array([names.index(one.case) for one in known])
-    strength, left_out = _best_strength(rows, truth, of_case)
+    strength, left_out = _best_strength(rows, label, truth, of_case)
     misses = np.abs(truth - left_out)
     error = float(np.abs(_undone(truth) - _undone(left_out)).mean())
     width = _conformal(misses, len(names), coverage)
-    return Judge(len(names), error, labels, _fit(rows, truth, strength), width)
+    return Judge(len(names), error, _fit(rows, label, truth, strength), width)
 
 
 def _best_strength(
-    rows: Numbers, truth: Numbers, of_case: npt.NDArray[np.intp]
+    rows: Numbers, label: Whole, truth: Numbers, of_case: Whole
 ) -> tuple[float, Numbers]:
     """The ridge with the smallest error on cases left out, and its predictions of them."""
     tried = []
+    folds = [of_case % FOLDS == fold for fold in range(min(FOLDS, int(of_case.max()) + 1))]
     for strength in STRENGTHS:
         left_out = np.empty(len(truth))
-        for fold in range(min(FOLDS, int(of_case.max()) + 1)):
-            out = of_case % FOLDS == fold
-            left_out[out] = _fit(rows[~out], truth[~out], strength).at(rows[out])
+        for out in folds:
+            line = _fit(rows[~out], label[~out], truth[~out], strength)
+            left_out[out] = line.at(rows[out], label[out])
         tried.append((float(np.abs(_undone(truth) - _undone(left_out)).mean()), strength, left_out))
     _, strength, left_out = min(tried, key=lambda one: one[0])
     return strength, left_out
 
 
-def _fit(rows: Numbers, truth: Numbers, strength: float) -> _Line:
+def _fit(rows: Numbers, label: Whole, truth: Numbers, strength: float) -> _Line:
     """Ridge by reweighted least squares, so that single odd cases do not bend it."""
-    middle, spread = rows.mean(0), rows.std(0)
-    spread = np.where(spread > 1e-9, spread, 1.0)
-    table = (rows - middle) / spread
+    scale = _Scale.of(rows, label)
+    table = scale.table(rows, label)
     weights = np.ones(len(truth))
     for _ in range(ROUNDS):
         level = float(np.average(truth, weights=weights))
@@ -154,7 +180,7 @@ def _fit(rows: Numbers, truth: Numbers, strength: float) -> _Line:
         misses = np.abs(truth - level - moved @ slopes)
         usual = max(1.4826 * float(np.median(misses)), 1e-6)
         weights = np.minimum(1.0, ODD * usual / np.maximum(misses, 1e-12))
-    return _Line(middle + centre * spread, spread, slopes, level)
+    return _Line(scale, np.asarray(slopes, np.float64), level - float(centre @ slopes))
 
 
 def _conformal(misses: Numbers, cases: int, coverage: float) -> float:
@@ -168,11 +194,10 @@ def _conformal(misses: Numbers, cases: int, coverage: float) -> float:
     return float(np.quantile(misses, share, method="higher"))
 
 
-def _row(signs: Signs, label: int, labels: Sequence[int]) -> Numbers:
-    """The regression's columns: one for each sign, one for each label."""
+def _row(signs: Signs) -> Numbers:
+    """The regression's columns: one for each sign."""
     agreed = _logit(np.array((signs.expected, *signs.agreed)))
-    own = [float(label == one) for one in labels]
-    return np.array([*agreed, signs.sure, math.log(max(signs.volume_ml, 1e-4)), *own])
+    return np.array([*agreed, *signs.grown, signs.sure, math.log(max(signs.volume_ml, 1e-4))])
 
 
 def _logit(dice: Numbers) -> Numbers:

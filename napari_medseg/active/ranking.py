@@ -18,7 +18,6 @@ from napari_medseg.active.signs import Floats, Signs
 
 Numbers = npt.NDArray[np.float64]
 
-NEAR = 3.0  # mm: slices so close show the same error, and seeing one of them is half the work
 UNSEEN = 0.05  # a chance below is no place to look at: summed over a scan it would drown the rest
 
 
@@ -70,22 +69,24 @@ def slices(
     axis: int = 0,
     work: Work | None = None,
     most: int = 20,
+    apart_mm: float = 0.0,
 ) -> tuple[Slice, ...]:
     """The slices along an axis, the most expected gain per second first.
-
-    Slices next to one that was already taken count less: they show the same error.
 
     Parameters
     ----------
     wrong
         (Z, Y, X) in [0, 1]: how likely each voxel's label is wrong.
+    apart_mm
+        Slices so near to one that is offered count half: they show the same error, and a mask that
+        is put right in one is often filled in to the next. 0 for the most error in fewest slices.
     """
     work = work or Work()
     others = tuple(one for one in range(3) if one != axis)
     pixel_mm2 = spacing_mm[others[0]] * spacing_mm[others[1]]
     areas = masses(wrong, axis) * pixel_mm2
     seconds = np.array([work.seconds(float(area)) for area in areas])
-    order = _apart(areas / seconds, NEAR / spacing_mm[axis])[:most]
+    order = _apart(areas / seconds, apart_mm / spacing_mm[axis])[:most]
     return tuple(
         Slice(axis, n, float(areas[n]), float(seconds[n]), _worst(wrong, axis, n))
         for n in order

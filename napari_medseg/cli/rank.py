@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 5
 SHOWN = 3  # slices of each case
+APART_MM = 3.0  # they are to show different errors
 IMAGES = ("images", "imagesTs", "imagesTr")
 
 
@@ -165,7 +166,8 @@ def _look(path: Path, models: _Models, judge: Judge, report: Report, name: str) 
         found = report.follow(job, name)
         guesses = {label: judge.guess(signs, label) for label, signs in found.signs.items()}
     case = ranking.CaseSigns(io.stem(path), guesses, found.signs)
-    return _Seen(case, ranking.slices(found.wrong, volume.geometry.spacing_mm, most=SHOWN))
+    spacing_mm = volume.geometry.spacing_mm
+    return _Seen(case, ranking.slices(found.wrong, spacing_mm, most=SHOWN, apart_mm=APART_MM))
 
 
 def _as_json(one: Ranked, seen: _Seen, names: dict[int, str]) -> dict[str, Any]:

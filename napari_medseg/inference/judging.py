@@ -54,7 +54,7 @@ def known_from(
         except MedsegError as error:
             yield Notice(f"not calibrated with {error.name or one.subject}: {error.message}")
             continue
-        known += _compared(one.subject, found, truth)
+        known += compared(one.subject, found, truth)
     return tuple(known)
 
 
@@ -115,7 +115,7 @@ def _pieces(memory: Iterator[Exemplar], segmenter: Segmenter) -> Iterator[Correc
         yield Corrected(one.subject, reader(one))
 
 
-def _compared(subject: str, found: Agreement, truth: Mask) -> Iterator[Known]:
+def compared(subject: str, found: Agreement, truth: Mask) -> Iterator[Known]:
     """One for each label that was found; where nobody knows the truth does not count."""
     told = truth.labels != UNKNOWN
     for label, signs in found.signs.items():
