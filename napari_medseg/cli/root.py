@@ -29,6 +29,7 @@ from napari_medseg.cli import (
     models,
     rank,
     segment,
+    simulate,
     train,
 )
 from napari_medseg.cli import open as open_
@@ -66,6 +67,7 @@ convert.add_to(app)
 segment.add_to(app)
 train.add_to(app)
 finetune.add_to(app)
+simulate.add_to(app)
 evaluate.add_to(app)
 rank.add_to(app)
 models.add_to(app)

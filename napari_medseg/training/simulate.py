@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,109 +27,15 @@ from napari_medseg.inference.relay import Part, relayed
 from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.models import checkpoint
 from napari_medseg.models.segmenter import Segmenter
-from napari_medseg.training.annotator import Annotator, SimulatedPerson
-from napari_medseg.training.config import FineTuneConfig, check_bounds
+from napari_medseg.training.annotator import Annotator
 from napari_medseg.training.dataset import Case, read_case
 from napari_medseg.training.events import StepDone
+from napari_medseg.training.simulation import CaseDone, Row, SimulateConfig, Strategy, mean_of
 from napari_medseg.training.split import Split
-from napari_medseg.training.strategies import STRATEGIES, Learned, Lesson, Round, Strategy
+from napari_medseg.training.strategies import STRATEGIES, Learned, Lesson, Round
 from napari_medseg.volume import Mask, Volume, mask_to_canonical, to_canonical
 
 R = TypeVar("R")
-CHECKS = (0, 1, 2, 5, 10, 20)
-
-
-@dataclass(frozen=True)
-class SimulateConfig:
-    """How a simulation runs.
-
-    Attributes
-    ----------
-    cases
-        How many are corrected at most.
-    checks
-        After how many of them the held-back cases are scored; the last one always is.
-    goal
-        Dice of a case at which it is good enough: how many strokes that takes is counted, also
-        beyond the budget.
-    most_strokes
-        Counted at most.
-    scratch_steps
-        Optimiser steps of each training from scratch; it is done only before a check.
-    seed
-        Of the order of the cases, the hand and the learning.
-    """
-
-    strategy: Strategy = Strategy.OURS
-    person: SimulatedPerson = field(default_factory=SimulatedPerson)
-    learning: FineTuneConfig = field(default_factory=FineTuneConfig)
-    cases: Annotated[int, {"min": 1, "max": 100_000}] = 20
-    checks: tuple[int, ...] = CHECKS
-    goal: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.9
-    most_strokes: Annotated[int, {"min": 0, "max": 10_000}] = 100
-    scratch_steps: Annotated[int, {"min": 1, "max": 1_000_000}] = 300
-    seed: Annotated[int, {"min": 0, "max": 2**20}] = 0
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One corrected case; the first row of a run is the model as it came, with no case.
-
-    Attributes
-    ----------
-    cases
-        How many were corrected by now.
-    strokes, seconds
-        What the person put into this case; seconds of the simulated clock.
-    needed
-        Strokes until the case was good enough, also beyond the budget.
-    wrong
-        Voxels that were wrong before.
-    dice_before, dice_after
-        Mean Dice of this case as predicted and as corrected.
-    confirmed
-        Slices.
-    learning_s
-        Seconds of the processor that learning from it took.
-    adopted, why
-        Whether the model was replaced, and the reason.
-    dice
-        By label, mean over the held-back cases; empty where they were not scored.
-    """
-
-    strategy: str
-    seed: int
-    cases: int
-    case: str = ""
-    strokes: int = 0
-    needed: int = 0
-    wrong: int = 0
-    dice_before: float = float("nan")
-    dice_after: float = float("nan")
-    confirmed: int = 0
-    seconds: float = 0.0
-    learning_s: float = 0.0
-    adopted: bool = False
-    why: str = ""
-    strokes_total: int = 0
-    seconds_total: float = 0.0
-    learning_s_total: float = 0.0
-    dice: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def dice_mean(self) -> float:
-        """Over the labels that occur; nan where nothing was scored."""
-        return _mean(self.dice.values())
-
-
-@dataclass(frozen=True)
-class CaseDone:
-    """A row is there."""
-
-    row: Row
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,7 +219,7 @@ class _Run:
             found = yield from self._predicted(volume, case.name)
             for value, dice in dice_by_label(found.labels, truth.labels, self.values).items():
                 scores[self.values[value]].append(dice)
-        self._scored = self.now, {name: _mean(each) for name, each in scores.items()}
+        self._scored = self.now, {name: mean_of(each) for name, each in scores.items()}
         return self._scored[1]
 
     def _predicted(self, volume: Volume, name: str) -> Job[Mask]:
@@ -366,8 +272,3 @@ def _canonical(case: Case) -> tuple[Volume, Mask]:
     turned, _ = to_canonical(volume)
     truth, _ = mask_to_canonical(mask)
     return replace(turned, name=case.name), truth
-
-
-def _mean(values: Iterable[float]) -> float:
-    known = [value for value in values if value == value]
-    return sum(known) / len(known) if known else float("nan")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,18 +17,9 @@ from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.training.config import FineTuneConfig, TrainConfig, from_json
 from napari_medseg.training.dataset import Case, Cases
 from napari_medseg.training.finetune import fine_tune
+from napari_medseg.training.simulation import Strategy
 from napari_medseg.training.split import Split, split_of
 from napari_medseg.training.train import train
-
-
-class Strategy(StrEnum):
-    """Who learns how."""
-
-    OURS = "ours"  # goes on from the model in use, with replay, anchors and the gate
-    NO_GATE = "no_gate"  # as RootPainter: goes on, keeps nothing of before, adopts whatever comes
-    RESTART = "restart"  # as Cellpose: from the first model each time, on the masks as wholes
-    SCRATCH = "scratch"  # as nnU-Net: a new network each time, on the masks as wholes
-    NONE = "none"  # learns nothing: what the corrections alone would do
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,14 +20,9 @@ from napari_medseg.training import strategies
 from napari_medseg.training.annotator import SimulatedPerson
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.training.dataset import Case, find_cases, read_case
-from napari_medseg.training.simulate import (
-    CaseDone,
-    Row,
-    SimulateConfig,
-    compare_strategies,
-    simulate,
-)
-from napari_medseg.training.strategies import Learned, Round, Strategy
+from napari_medseg.training.simulate import compare_strategies, simulate
+from napari_medseg.training.simulation import CaseDone, Row, SimulateConfig, Strategy
+from napari_medseg.training.strategies import Learned, Round
 
 FEW = SimulateConfig(
     person=SimulatedPerson(budget=6),
