@@ -4,7 +4,7 @@
 
 A weak model, trained on the first ten cases of the data's order (6 minutes on one thread, if none
 is given), segments cases that it never saw. Thirty of them, called corrected, calibrate the
-predicted Dice; it is tested on the 39 of the data's validation list and on 21 further ones. One in
+predicted Dice; it is tested on the last 39 of the order and on 21 further ones. One in
 three corrected cases and the 21 are made worse, seeded: noise, blur, contrast or a gradient of
 brightness, weak to strong. "plain" and "made worse" show the two kinds apart; "only plain
 corrected" calibrates without cases made worse and tests on such: what a change of scanner does to
@@ -49,7 +49,7 @@ from napari_medseg.volume import Volume
 
 RESULTS = Path(__file__).parent / "results" / "predicted_dice.md"
 DATA = Path(__file__).parents[2] / "shared" / "data" / "hippocampus"
-TAUGHT, CORRECTED, WORSE = 10, 30, 21
+TAUGHT, CORRECTED, WORSE, HELD = 10, 30, 21, 39  # cases
 KINDS = ("noise", "blur", "contrast", "gradient")
 FIRST = (3, 5, 10)
 Table = list[tuple[object, ...]]
@@ -71,15 +71,11 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     began = time.process_time()
     found = find_cases(options.data)
-    held = {found.named(name).name for name in found.validation}
-    order = [case for case in found.cases if case.name not in held]
     with tempfile.TemporaryDirectory() as folder:
-        model = options.model or _trained(
-            replace(found, cases=tuple(order[:TAUGHT]), validation=()), folder
-        )
+        model = options.model or _trained(replace(found, cases=found.cases[:TAUGHT]), folder)
         segmenter = checkpoint.load(model)
     rng = np.random.default_rng(0)
-    corrected, tested = _groups(found, order)
+    corrected, tested = _groups(found.cases)
     first = [_seen(*one, segmenter, rng, False) for one in corrected]
     second = [_seen(*one, segmenter, rng, one[1] == "plain") for one in tested]
     lines = list(_written(first, second, time.process_time() - began))
@@ -101,17 +97,15 @@ def _trained(cases: Cases, folder: str) -> Path:
     return path
 
 
-def _groups(
-    found: Cases, order: Sequence[Case]
-) -> tuple[list[tuple[Case, str]], list[tuple[Case, str]]]:
+def _groups(order: Sequence[Case]) -> tuple[list[tuple[Case, str]], list[tuple[Case, str]]]:
     """Corrected and tested cases, each with how it is made worse."""
-    later = order[TAUGHT:]
+    later = order[TAUGHT:-HELD]
     corrected = [
         (case, KINDS[n // 3 % len(KINDS)] if n % 3 == 2 else "plain")
         for n, case in enumerate(later[:CORRECTED])
     ]
     worse = later[CORRECTED : CORRECTED + WORSE]
-    tested = [(found.named(name), "plain") for name in found.validation]
+    tested = [(case, "plain") for case in order[-HELD:]]
     return corrected, tested + [(case, KINDS[n % len(KINDS)]) for n, case in enumerate(worse)]
 
 

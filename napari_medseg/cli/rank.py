@@ -80,12 +80,14 @@ def rank(
     is and changed a little, calibrated on corrected cases, with an interval for nine of ten.
     """
     from napari_medseg.active import ranking
+    from napari_medseg.inference.agreement import check_labels
     from napari_medseg.models import checkpoint
 
     report = Report(as_json)
     scans = _scans(folder)
     paths = [find_model(one) for one in (model, *(version or ()))]
     asked, *others = [checkpoint.load(path) for path in paths]
+    check_labels(asked, others)
     models = _Models(asked, tuple(others), PredictConfig(device=device))
     judge = _judge(calibrate, models, report)
     seen, failed = {}, False

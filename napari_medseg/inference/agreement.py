@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.active.signs import Floats, Signs, signs_of
+from napari_medseg.errors import ModelError
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.events import BoxDone, LookAt, Prediction
 from napari_medseg.inference.predict import DEFAULT, predict
@@ -70,8 +71,9 @@ def agreement(
     Raises
     ------
     InputError, ModelError
-        As `predict`.
+        As `predict`; or a version finds other labels.
     """
+    check_labels(segmenter, versions)
     passes = [*_changed(volume, segmenter), *((one, volume, _same) for one in versions)]
     if first is None or first.softmax is None:
         wanted = replace(config, keep_softmax=True)
@@ -84,6 +86,24 @@ def agreement(
         found = yield from _one(job, Part("Pass", number, 1 + len(passes)), False)
         others.append(back(found.mask.labels))
     return _compared(first, others, segmenter.recipe)
+
+
+def check_labels(segmenter: Segmenter, versions: Sequence[Segmenter]) -> None:
+    """Refuse versions that find something else.
+
+    Raises
+    ------
+    ModelError
+        Their labels are others.
+    """
+    wanted = [(one.value, one.name) for one in segmenter.recipe.labels]
+    for version in versions:
+        if [(one.value, one.name) for one in version.recipe.labels] != wanted:
+            raise ModelError(
+                f"versions of a model must have its labels, got {len(version.recipe.labels)} "
+                f"others than its {len(wanted)}; leave it out",
+                version.name,
+            )
 
 
 def _compared(first: Prediction, others: Sequence[Labels], recipe: Recipe) -> Agreement:
