@@ -89,12 +89,16 @@ class Edit:
         What it does, for the user: "3 islands, 214 voxels".
     where
         bool, shape of the box: the voxels that it is about; None: those that change.
+    drawn
+        int64 (N, 4), voxels (z, y, x) and a kind of `Proposal.kinds`: what is shown of it before
+        it is applied, in place of all that changes; None: that.
     """
 
     box: Box
     labels: Labels
     said: str = ""
     where: Bools | None = None
+    drawn: npt.NDArray[np.int64] | None = None
 
 
 class Reach(StrEnum):
@@ -160,7 +164,7 @@ def ruled(edit: Edit, scene: Scene, rules: Rules, chosen: int) -> Edit:
     may = rules.may_change(now, scene.image[edit.box], chosen)
     may &= ~np.isin(edit.labels, list(rules.locked))
     labels = np.where(may, edit.labels, now).astype(now.dtype, copy=False)
-    return Edit(edit.box, labels, edit.said, edit.where)
+    return Edit(edit.box, labels, edit.said, edit.where, edit.drawn)
 
 
 def edit_of(scene: Scene, box: Box, where: Bools, value: int, said: str = "") -> Edit:

@@ -65,6 +65,7 @@ def watch_window(dock: QWidget, desk: Desk) -> None:
         desk.views = Views(desk, window, desk.toolbox.keys)
         desk.toolbox.keys.attach(desk.viewer, VIEWS)
         desk.toolbox.focus.follow(desk.views)
+        desk.views.doubled.connect(desk.toolbox.close_line)
         desk.views.attach(desk.brush.attach)
         desk.views.pane_removed.connect(lambda _, layer: desk.brush.detach(layer))
         right = Qt.DockWidgetArea.RightDockWidgetArea

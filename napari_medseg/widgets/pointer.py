@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_medseg.correction.tools.tool import Wants
 
+STILL = (Wants.STROKE, Wants.OUTLINE, Wants.SEEDS, Wants.ANCHORS)  # the mouse moves no view
 DRAWN = (Wants.STROKE, Wants.OUTLINE, Wants.SEEDS)
 LEFT = 1
 
@@ -43,7 +44,7 @@ class Pointer(QObject):
         for layer in layers:
             self._layers.append(layer)
             layer.mode = "pan_zoom"
-            layer.mouse_pan = wants not in DRAWN
+            layer.mouse_pan = wants not in STILL
             layer.mouse_drag_callbacks.append(self._follow)
             layer.events.mode.connect(self._on_mode)
 
@@ -71,7 +72,7 @@ class Pointer(QObject):
             if self._wants in DRAWN:
                 voxels.append(self._voxel(layer, event))
             yield
-        if self._wants in DRAWN or not moved:
+        if self._wants in STILL or not moved:
             self.pointed.emit(self._inside(layer, voxels), layer)
 
     @staticmethod

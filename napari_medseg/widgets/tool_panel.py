@@ -20,6 +20,7 @@ CHOOSE = "Smart tools"
 PROMPTS = {
     Wants.NOTHING: "Press Preview.",
     Wants.CLICK: "Click in the image.",
+    Wants.ANCHORS: "Click along the edge; Enter or a double click closes it, Backspace goes back.",
     Wants.STROKE: "Draw a rough stroke.",
     Wants.OUTLINE: "Draw around it in the slice.",
     Wants.SEEDS: "Draw a stroke in each structure, choosing it in the list first.",

@@ -41,6 +41,7 @@ COLORS: dict[int | None, str] = {
     OTHER: "#ffd23f",
 }
 OPACITY = 0.75
+NO_POINTS = np.zeros((0, 3), np.int64)
 AGAIN_MS = 120  # after a knob was turned or the mask changed
 
 
@@ -80,7 +81,8 @@ class ToolRun(QObject):
         self._aim: Aim | None = None
         self._seeds: dict[int, npt.NDArray[np.int64]] = {}
         self._layer: Labels | None = None
-        self._applying = self._again = False
+        self._anchors = NO_POINTS
+        self._applying = self._again = self._ends = False
         self._run = _ProposeRun(self)
         self._run.changed.connect(self._on_run)
         self._run.proposed.connect(self._show)
@@ -123,7 +125,7 @@ class ToolRun(QObject):
 
     def preview(self) -> None:
         """Propose something for what was shown so far; a tool that wants nothing may begin."""
-        self._aim_at(np.zeros((0, 3), np.int64))
+        self._aim_at(NO_POINTS)
 
     def apply(self) -> bool:
         """Write the proposal, as one step; False where there is none that is whole."""
@@ -154,6 +156,25 @@ class ToolRun(QObject):
             voxel[aim.axis] = aim.index + slices
             desk.look_at(voxel.tolist())
 
+    def finish(self) -> bool:
+        """As `apply`; a line of clicks that is still being computed is written once it is there."""
+        clicks = self.tool is not None and self.tool.wants is Wants.ANCHORS
+        if clicks and self._aim is not None and (self.busy or self._soon.isActive()):
+            self._ends = True
+            return True
+        return self.apply()
+
+    def step_back(self) -> bool:
+        """The last click of a line never was; whether there was one."""
+        if not len(self._anchors) or self._aim is None:
+            return False
+        self._anchors = self._anchors[:-1]
+        if len(self._anchors):
+            self._aim_at(self._anchors, (self._aim.axis, self._aim.index))
+        else:
+            self.cancel()
+        return True
+
     def cancel(self) -> None:
         """Propose nothing; the mask is as it was."""
         self._run.stop()
@@ -161,7 +182,8 @@ class ToolRun(QObject):
 
     def _forget(self) -> None:
         self._soon.stop()
-        self._aim, self._seeds, self._again = None, {}, False
+        self._aim, self._seeds, self._anchors = None, {}, NO_POINTS
+        self._again = self._ends = False
         self.proposal, self.said = None, ""
         self._hide()
         self.changed.emit()
@@ -175,7 +197,16 @@ class ToolRun(QObject):
         hand = self._desk.brush.hand_of(layer)
         viewed = None if hand is None else viewed_slice(hand.viewer, layer)
         if viewed is not None:  # in 3-D no slice is meant
-            self._aim_at(points, viewed)
+            self._aim_at(self._line(points, viewed), viewed)
+
+    def _line(self, points: npt.NDArray[np.int64], viewed: tuple[int, int]) -> Any:
+        """All clicks in this slice, for a tool that wants them; a click elsewhere begins anew."""
+        if self.tool is None or self.tool.wants is not Wants.ANCHORS:
+            return points
+        if self._aim is None or (self._aim.axis, self._aim.index) != viewed:
+            self._anchors = NO_POINTS
+        self._anchors = np.concatenate([self._anchors, points[:1]])
+        return self._anchors
 
     def _aim_at(self, points: npt.NDArray[np.int64], viewed: tuple[int, int] | None = None) -> None:
         axis, index = viewed or self._desk.toolbox.focus.viewed() or (0, 0)
@@ -213,6 +244,9 @@ class ToolRun(QObject):
             if self._run.result is None:
                 self._nothing()
         self.changed.emit()
+        if self._ends and self.proposal is not None:
+            self._desk.try_to(self.apply)
+        self._ends = False
 
     def _nothing(self) -> None:
         self.proposal, self.said = None, self.said or "Nothing would change."
@@ -235,11 +269,12 @@ class ToolRun(QObject):
         if not isinstance(event, Proposal) or self._aim is None or mask is None or case is None:
             return
         self.proposal = event
-        self.said = event.edit.said or f"{event.voxels} voxels would change."
+        if event.voxels or not self.said:
+            self.said = event.edit.said or f"{event.voxels} voxels would change."
         self._hide()
-        start = np.array([part.start for part in event.box])
+        kinds, start = shown(event)
         self._layer = Labels(
-            event.kinds,
+            kinds,
             name=NAME,
             scale=mask.scale,
             translate=np.asarray(mask.translate) + start * np.asarray(mask.scale),
@@ -258,3 +293,14 @@ class ToolRun(QObject):
         layer, self._layer = self._layer, None
         if layer is not None and layer in self._desk.viewer.layers:
             self._desk.viewer.layers.remove(layer)
+
+
+def shown(proposal: Proposal) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """What is drawn of a proposal, in kinds of change, and the voxel (z, y, x) of its corner."""
+    drawn = proposal.edit.drawn
+    if drawn is None:
+        return proposal.kinds, np.array([part.start for part in proposal.box])
+    start = drawn[:, :3].min(0)
+    kinds = np.zeros(drawn[:, :3].max(0) - start + 1, np.uint8)
+    kinds[tuple((drawn[:, :3] - start).T)] = drawn[:, 3]
+    return kinds, start

@@ -52,6 +52,7 @@ class Toolbox(QObject):
             Command("lock", "Lock the chosen structure, or not", GROUP, ("Alt-L",), self._lock),
             Command("next_error", "Next likely error", GROUP, ("N",), self.errors.go_on),
             Command("close_outline", "Close the polygon; apply a proposal", *take),
+            Command("last_corner", "Last corner away", GROUP, ("Backspace",), self._step_back),
             Command("cancel", "Cancel the stroke or the proposal", *leave),
         )  # fmt: skip
 
@@ -64,8 +65,17 @@ class Toolbox(QObject):
             self.brush.lock(int(self._desk.labels.selected_label))
 
     def _enter(self) -> None:
-        if not self._desk.try_to(self.smart.apply):
+        if not self._desk.try_to(self.smart.finish):
             self.brush.close_outline()
+
+    def close_line(self) -> None:
+        """A double-click ends a line of clicks."""
+        if self.smart.tool is not None and self.smart.tool.wants is Wants.ANCHORS:
+            self._desk.try_to(self.smart.finish)
+
+    def _step_back(self) -> None:
+        if not self.smart.step_back():
+            self.brush.step_back()
 
     def _escape(self) -> None:
         self.right.pick(False)

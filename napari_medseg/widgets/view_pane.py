@@ -72,6 +72,8 @@ class Eye(QObject):
         A place of the patient to go to; the one under the mouse, None outside.
     stepped, windowed, enlarge
         As of `Gestures`.
+    doubled
+        A double-click while a tool that is clicked or drawn with is in the hand.
     turned
         It looks elsewhere: another slice, another plane, another zoom.
     """
@@ -81,6 +83,7 @@ class Eye(QObject):
     stepped = Signal(int)
     windowed = Signal(float, float)
     enlarge = Signal()
+    doubled = Signal()
     turned = Signal()
 
     def __init__(
@@ -102,7 +105,7 @@ class Eye(QObject):
         self.gestures.hovered.connect(self._on_hovered)
         self.gestures.stepped.connect(self.stepped)
         self.gestures.windowed.connect(self.windowed)
-        self.gestures.enlarge.connect(self.enlarge)
+        self.gestures.enlarge.connect(self._on_double)
         self.gestures.zoomed.connect(self._zoom)
         self.header.enlarge.connect(self.enlarge)
         dims, camera = model.dims.events, model.scene.camera.events
@@ -162,6 +165,10 @@ class Eye(QObject):
     def _idle(self) -> bool:
         active = self.model.layers.selection.active
         return active is None or str(active.mode) == "pan_zoom"
+
+    def _on_double(self) -> None:
+        active = self.model.layers.selection.active
+        (self.enlarge if active is None or active.mouse_pan else self.doubled).emit()
 
     def _on_pointed(self, spot: QPointF) -> None:
         at = self.place(spot)

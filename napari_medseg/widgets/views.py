@@ -44,6 +44,8 @@ class Views(QObject):
         A viewer model and its layer of the open mask: tools work there too from now on, or no more.
     hovered
         A view's model, and the place of the patient under the mouse there, None outside.
+    doubled
+        A double-click while a smart tool is in the hand.
     moved
         The cursor.
     changed
@@ -53,6 +55,7 @@ class Views(QObject):
     pane_added = Signal(object, object)
     pane_removed = Signal(object, object)
     hovered = Signal(object, object)
+    doubled = Signal()
     moved = Signal()
     changed = Signal()
 
@@ -109,6 +112,7 @@ class Views(QObject):
         eye.pointed.connect(self.go_to)
         eye.hovered.connect(self._on_hovered)
         eye.hovered.connect(lambda at: self.hovered.emit(eye.model, at))
+        eye.doubled.connect(self.doubled)
         eye.stepped.connect(lambda steps: self.step(eye, steps))
         eye.windowed.connect(self.drag_window)
         eye.enlarge.connect(lambda: self.enlarge(number))

@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from mouse import canvas_of, on_canvas, send
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtTest import QTest
 
 from napari_medseg.correction.edit import Aim, Edit, Over, Reach, Rules, Scene, edit_of
+from napari_medseg.correction.tools.catalogue import catalogue
 from napari_medseg.correction.tools.tool import Tool, Wants
 from napari_medseg.errors import InputError
+from napari_medseg.widgets.attach import show_dock
 from napari_medseg.widgets.brush_state import Tool as Hold
 from napari_medseg.widgets.tool_run import NAME, ToolRun
 
@@ -181,3 +184,61 @@ def test_hiding_the_mask_for_a_while_leaves_the_brush_in_hand(run, drag, viewer,
     assert desk.brush.state.now.tool is Hold.BRUSH
     drag(viewer, desk.labels, [(5, 8, 8), (5, 10, 12)])
     assert np.count_nonzero(desk.labels.data)
+
+
+@pytest.fixture
+def disc(run, desk) -> np.ndarray:
+    """A bright disc in slice 5, and the live wire in hand."""
+    y, x = np.ogrid[:24, :24]
+    truth = (y - 12) ** 2 + (x - 12) ** 2 <= 49
+    desk.case.volume.array[..., 5, :, :] = 100 + 200 * truth
+    run.choose(next(tool for tool in catalogue() if tool.name == "Live wire"))
+    run.knobs = replace(run.knobs, smooth_mm=0.4, snap_mm=0.6)
+    return truth
+
+
+CLICKS = [(5, 5, 12), (5, 12, 20), (5, 19, 12)]
+
+
+def test_clicks_along_an_edge_show_the_line_and_enter_fills_it_as_one_step(
+    run, disc, drag, qtbot, viewer, desk
+):
+    for number, click in enumerate(CLICKS, 1):
+        drag(viewer, desk.labels, [click])
+        qtbot.waitUntil(lambda: not run.busy and run.proposal is not None, timeout=5000)
+        assert len(run._aim.points) == number
+        assert not desk.labels.data.any()
+    assert 0 < np.count_nonzero(viewer.layers[NAME].data) < 70, "the line, not its inside"
+    QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Return)
+    painted = desk.labels.data[5] == 1
+    assert 2 * (painted & disc).sum() / (painted.sum() + disc.sum()) > 0.95
+    assert len(desk.workbench.editor.history.steps) == 1
+    assert NAME not in viewer.layers
+
+
+def test_a_double_click_closes_the_line_and_moves_no_view(run, disc, drag, qtbot, viewer, desk):
+    show_dock(viewer, "Correct")
+    viewer.reset_view()
+    zoom, canvas = viewer.scene.camera.zoom, canvas_of(viewer)
+    for click in CLICKS:
+        drag(viewer, desk.labels, [click])
+    spot, left = on_canvas(viewer, desk.labels, CLICKS[-1]), Qt.MouseButton.LeftButton
+    send(canvas, QEvent.Type.MouseButtonDblClick, spot, left, left)
+    qtbot.waitUntil(lambda: desk.labels.data[5, 12, 12] == 1, timeout=5000)
+    assert viewer.scene.camera.zoom == zoom
+
+
+def test_backspace_takes_the_last_click_back_and_another_slice_begins_anew(
+    run, disc, drag, qtbot, viewer, desk
+):
+    canvas = canvas_of(viewer)
+    for click in CLICKS[:2]:
+        drag(viewer, desk.labels, [click])
+    QTest.keyClick(canvas, Qt.Key.Key_Backspace)
+    assert run._aim.points.tolist() == [list(CLICKS[0])]
+    viewer.dims.set_current_step(0, 6)
+    drag(viewer, desk.labels, [(6, 8, 8)])
+    assert run._aim.points.tolist() == [[6, 8, 8]]
+    QTest.keyClick(canvas, Qt.Key.Key_Backspace)
+    assert run.proposal is None
+    assert not run.step_back()

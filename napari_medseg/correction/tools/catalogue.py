@@ -13,6 +13,7 @@ MODULES = (  # read only when somebody asks: scipy and scikit-image take their t
     "regions",
     "seeding",
     "tracing",
+    "wire",
     "contours",
     "islands",
     "holes",

@@ -24,6 +24,7 @@ class Wants(StrEnum):
 
     NOTHING = "nothing"  # it runs when asked
     CLICK = "a click"
+    ANCHORS = "clicks, one after the other"  # in one slice; all of them are shown to it
     STROKE = "a stroke"
     OUTLINE = "an outline"  # closed, in the viewed slice
     SEEDS = "strokes of several structures"
@@ -111,7 +112,7 @@ def propose(
             yield seen
     edit = tool.run(scene, aim, knobs)
     found = proposal_of(edit, scene, aim.label, rules)
-    if edit is not None and found is None:
+    if edit is not None and (found is None or not found.voxels):
         forbade = forbidden_of(edit, scene, rules, aim.label)
         if forbade != NOTHING:
             yield forbade
@@ -126,8 +127,9 @@ def proposal_of(
         return None
     edit = ruled(edit, scene, rules, chosen)
     changed = changed_box(_placed(edit, scene), scene.labels[edit.box], whole(edit.labels.shape))
-    if changed is None:
+    if changed is None and edit.drawn is None:
         return None
+    changed = changed or whole(edit.labels.shape)
     new, now = edit.labels[changed], scene.labels[edit.box][changed]
     differ = new != now
     kinds = np.where(new == chosen, ADDED, np.where(new == 0, REMOVED, OTHER)).astype(np.uint8)
@@ -136,7 +138,7 @@ def proposal_of(
         slice(outer.start + inner.start, outer.start + inner.stop)
         for outer, inner in zip(edit.box, changed, strict=True)
     )
-    allowed = Edit((z, y, x), new, edit.said, differ)
+    allowed = Edit((z, y, x), new, edit.said, differ, edit.drawn)
     return Proposal(allowed, (z, y, x), now.copy(), kinds, int(np.count_nonzero(differ)), final)
 
 
