@@ -145,7 +145,9 @@ class Case:
         value = next((v for v in range(1, self.top_label() + 1) if v not in taken), 0)
         if not value:
             raise InputError(f"a mask of this kind holds {self.top_label()} structures, not more")
-        return Label(value, name, color or COLORS[(value - 1) % len(COLORS)])
+        first, used = (value - 1) % len(COLORS), {label.color for label in self.names}
+        colors = chain(COLORS[first:], COLORS[:first], _more_colors())
+        return Label(value, name, color or next(one for one in colors if one not in used))
 
 
 def merged(first: Iterable[Label], second: Iterable[Label]) -> tuple[Label, ...]:
