@@ -59,7 +59,8 @@ class Focus(QObject):
         return None if layer is None else viewed_slice(self._model(), layer)
 
     def _model(self) -> ViewerModel:
-        seen = [] if self._views is None else [eye.model for eye in self._views.eyes()]
+        eyes = [] if self._views is None else self._views.eyes()
+        seen = [eye.model for eye in eyes if eye.model.dims.ndim > 2]  # one that closes has less
         if self._at_hand is not None and self._at_hand in seen:
             return self._at_hand
         return seen[0] if seen else self._desk.viewer

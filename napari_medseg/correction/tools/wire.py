@@ -7,7 +7,7 @@ cheap. The gradient is measured against its own median in the slice, so that noi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Annotated, TypeAlias
 
@@ -74,8 +74,7 @@ def wire(scene: Scene, aim: Aim, knobs: WireKnobs) -> Edit | None:
     if edit is None:
         edit = Edit(part.box, part.labels, counted(where & False, scene.spacing_mm, "adds"))
     drawn = np.concatenate([_placed(end, OTHER, part, aim), _placed(line, ADDED, part, aim)])
-    said = f"{edit.said}; Enter or a double click closes the line"
-    return Edit(edit.box, edit.labels, said, edit.where, drawn)
+    return replace(edit, drawn=drawn)
 
 
 def _box(scene: Scene, aim: Aim) -> Box:
@@ -83,7 +82,7 @@ def _box(scene: Scene, aim: Aim) -> Box:
     field = field_of(scene, aim, Reach.SLICE)
     seen = aim.points[aim.points[:, aim.axis] == aim.index]
     low, high = seen.min(0), seen.max(0)
-    room = ROOM[0] * 2 + int((high - low).max()) // 2
+    room = ROOM[0] * 2 + int((high - low).max())
     z, y, x = (
         one if axis == aim.axis else slice(max(0, int(a) - room), min(size, int(b) + room + 1))
         for axis, (one, a, b, size) in enumerate(zip(field, low, high, scene.shape, strict=True))
@@ -98,7 +97,7 @@ def _edges(image: Floats, spacing: list[float], smooth_mm: float) -> Floats:
     if min(image.shape) > 1:
         slope = np.hypot(*np.gradient(gaussian_filter(image, sigmas, mode="nearest"), *spacing))
     scale = max(NOISE * float(np.median(slope)), 0.05 * float(slope.max()), 1e-12)
-    return np.asarray(LEAST + (1 - LEAST) / (1 + (slope / scale) ** 2), np.float32)
+    return np.asarray(LEAST + (1 - LEAST) / (1 + (slope / scale) ** 4), np.float32)
 
 
 def _snapped(edges: Floats, point: Path, spacing: list[float], within_mm: float) -> Path:
@@ -130,13 +129,13 @@ def _way_back(edges: Floats, line: Path, anchors: list[Path], spacing: list[floa
     for row, column in (anchors[0], anchors[-1]):
         near = slice(max(0, row - 4), row + 5), slice(max(0, column - 4), column + 5)
         costs[near] = edges[near]
-    return _path(costs, anchors[-1], anchors[0], spacing, len(edges) + len(edges.T))
+    return _path(costs, anchors[-1], anchors[0], spacing, room=max(edges.shape))
 
 
-def _path(edges: Floats, start: Path, end: Path, spacing: list[float], most: int = ROOM[1]) -> Path:
-    """The cheapest way from one voxel to another, in the box around both."""
+def _path(edges: Floats, start: Path, end: Path, spacing: list[float], room: int = 0) -> Path:
+    """The cheapest way from one voxel to another, in the box around both; 0: a fitting one."""
     low, high = np.minimum(start, end), np.maximum(start, end)
-    room = int(np.clip(np.hypot(*(high - low)) / 2, ROOM[0], max(most, ROOM[0])))
+    room = room or int(np.clip(np.hypot(*(high - low)) / 2, *ROOM))
     corner = np.maximum(low - room, 0)
     box = tuple(slice(int(a), int(b) + room + 1) for a, b in zip(corner, high, strict=True))
     search = MCP_Geometric(edges[box], sampling=spacing)

@@ -82,3 +82,9 @@ def test_the_first_click_is_a_line_of_one_voxel() -> None:
 def test_without_a_structure_it_refuses() -> None:
     with pytest.raises(InputError, match="a structure must be chosen"):
         wire(scene_of(DISC), aim_at((5, 60, 98), label=0), WireKnobs())
+
+
+def test_clicks_on_a_third_of_the_edge_are_closed_round_the_rest_of_it() -> None:
+    scene = scene_of(DISC, noise=15)
+    found = after(scene, wire(scene, aim_at(*around(9, 1.0)[:4]), WireKnobs()))
+    assert overlap(found[5] == 1, DISC[5]) >= 0.97
