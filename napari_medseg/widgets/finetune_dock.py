@@ -17,6 +17,7 @@ from napari_medseg.widgets.forms import Form
 from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.scores import ScoreTable, VersionTable
 from napari_medseg.widgets.tally import words
+from napari_medseg.widgets.worth import worth_in_words
 
 SHOWN = {
     "steps": "Steps",
@@ -83,7 +84,8 @@ class FineTuneDock(style.Column):
         self.versions = VersionTable()
         self.back = style.button("Go back to this one", "Use the chosen version from now on")
         self.again = style.button("Segment again  ▸", "Run the model in use on the scan")
-        self.add(style.heading("Versions of the model"), self.versions)
+        self.worth = style.hint()
+        self.add(style.heading("Versions of the model"), self.versions, self.worth)
         self.add(style.row(self.back, self.again, stretch=(1, 1)))
 
     def _connect(self) -> None:
@@ -208,7 +210,9 @@ class FineTuneDock(style.Column):
 
     def _show_versions(self) -> None:
         bench = self.desk.workbench
-        self.versions.show_versions(bench.versions(), bench.segmenter)
+        cards = bench.versions()
+        self.versions.show_versions(cards, bench.segmenter)
+        style.say(self.worth, worth_in_words(cards, bench.segmenter))
         self._show_back()
 
     def _show_back(self) -> None:
