@@ -197,7 +197,7 @@ def disc(run, desk) -> np.ndarray:
     return truth
 
 
-CLICKS = [(5, 5, 12), (5, 12, 20), (5, 19, 12)]
+CLICKS = [(5, 5, 12), (5, 12, 19), (5, 19, 12), (5, 12, 5)]
 
 
 def test_clicks_along_an_edge_show_the_line_and_enter_fills_it_as_one_step(
@@ -211,7 +211,7 @@ def test_clicks_along_an_edge_show_the_line_and_enter_fills_it_as_one_step(
     assert 0 < np.count_nonzero(viewer.layers[NAME].data) < 70, "the line, not its inside"
     QTest.keyClick(viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Return)
     painted = desk.labels.data[5] == 1
-    assert 2 * (painted & disc).sum() / (painted.sum() + disc.sum()) > 0.95
+    assert 2 * (painted & disc).sum() / (painted.sum() + disc.sum()) > 0.9
     assert len(desk.workbench.editor.history.steps) == 1
     assert NAME not in viewer.layers
 
