@@ -179,9 +179,8 @@ def write_png(rows: Sequence[Row], path: Path, goal: float, levels: Sequence[flo
 def curves(rows: Sequence[Row], x: Callable[[Row], float]) -> tuple[Line, ...]:
     """Mean Dice of each strategy where it was scored, over something that grows with the cases."""
     found = []
-    for name, own in _by_strategy(rows).items():
-        checks = [row for row in own if row.dice]
-        groups = _by_cases(checks)
+    for name, own in _by_strategy(row for row in rows if row.dice).items():
+        groups = _by_cases(own)
         means, spread = zip(
             *(_spread([row.dice_mean for row in one]) for one in groups), strict=True
         )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QWidget
 
+from napari_medseg.evaluation.chart import COLOURS
 from napari_medseg.widgets import style
+
+Points: TypeAlias = Sequence[tuple[float, float]]
 
 HEIGHT_PX = 80
 MOST_POINTS = 400  # more than the plot has pixels
@@ -66,6 +69,54 @@ class Curves(QWidget):
             return
         self._loss.setData(*thinned(steps, losses))
         self._dice.setData([step for step, _ in checks], [dice for _, dice in checks])
+
+
+class NamedCurves(QWidget):
+    """One plot with a line for each name, in the colours of the saved chart."""
+
+    def __init__(self, left: str, bottom: str) -> None:
+        super().__init__()
+        self._rows = style.column(self)
+        self._words = (left, bottom)
+        self._plot: Any = None
+        self._last: Mapping[str, Points] = {}
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
+        if self._plot is None:
+            import pyqtgraph
+
+            self._plot = pyqtgraph.PlotWidget(background=None)
+            self._plot.setFixedHeight(3 * HEIGHT_PX)
+            self._plot.setMouseEnabled(False, False)
+            self._plot.setMenuEnabled(False)
+            self._plot.hideButtons()
+            self._plot.showGrid(x=False, y=True, alpha=0.15)
+            self._plot.getAxis("left").enableAutoSIPrefix(False)
+            self._plot.setLabel("left", self._words[0])
+            self._plot.setLabel("bottom", self._words[1])
+            self._plot.addLegend(offset=(8, 4))  # curves rise: there is room
+            self._rows.addWidget(self._plot)
+            self.draw(self._last)
+        super().showEvent(event)
+
+    def draw(self, lines: Mapping[str, Points]) -> None:
+        """Show the points (x, y) of each name instead of those before."""
+        self._last = lines
+        if self._plot is None:
+            return
+        self._plot.clear()
+        for number, (name, points) in enumerate(lines.items()):
+            color = COLOURS[number % len(COLOURS)]
+            curve = self._plot.plot(
+                [x for x, _ in points],
+                [y for _, y in points],
+                pen={"color": color, "width": 2},
+                symbol="o",
+                symbolSize=6,
+                symbolBrush=color,
+                name=name,
+            )
+            curve.setSymbolPen(None)
 
 
 def thinned(

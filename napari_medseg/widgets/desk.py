@@ -28,7 +28,7 @@ from napari_medseg.widgets.brush_tool import BrushTool
 from napari_medseg.widgets.model_import import ImportRun
 from napari_medseg.widgets.notices import try_to, warn
 from napari_medseg.widgets.painting import Painting
-from napari_medseg.widgets.runs import LearnRun, PredictRun
+from napari_medseg.widgets.runs import LearnRun, PredictRun, Run
 from napari_medseg.widgets.tally import Tally
 from napari_medseg.widgets.toolbox import Toolbox
 from napari_medseg.workbench import Case, Workbench
@@ -450,11 +450,11 @@ class Desk(QObject):
 
     def _end_work(self) -> None:
         self._let_go()
-        for run in (self.prediction, self.learning, self.importing):
+        for run in (runs := self.findChildren(Run)):  # a dock may have one of its own
             if run.worker is not None:
                 run.worker.stop()
         self.workbench.close()
-        for run in (self.prediction, self.learning, self.importing):
+        for run in runs:
             run.abandon(CLOSE_GRACE_S)
         for timer in (self._refresh_soon, self._volumes_soon, self._open_soon, self._watchman):
             timer.stop()
