@@ -8,7 +8,8 @@
 `Child.run` and `apart` give the same events and the same result from a process of their own, so
 nothing above knows the difference. Closing a job runs its ``finally`` and leaves everything as it
 was. A running job can be told something, with ``job.send(wish)`` instead of ``next(job)``; one that
-does not look at what its ``yield`` gives runs as if it were told nothing.
+does not look at what its ``yield`` gives runs as if it were told nothing. After `Listening` it has
+nothing to do until it is told something: nobody asks it again before, and no processor is busy.
 """
 
 from __future__ import annotations
@@ -61,6 +62,11 @@ class Notice:
     """A sentence that the user should read, such as "not enough GPU memory: using the CPU"."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Listening:
+    """The job waits to be told something; told nothing all the same, it goes on as it can."""
 
 
 def finish(job: Job[R], on_event: Callable[[object], object] | None = None) -> R:
@@ -325,15 +331,15 @@ def _pump(job: Job[Any], pipe: Connection[Any, Any], folder: Path) -> Any:
             except StopIteration as done:
                 return done.value
             _send(pipe, ("event", event), folder)
-            wish = _heard(pipe, folder)
+            wish = _heard(pipe, folder, isinstance(event, Listening))
     finally:
         job.close()
 
 
-def _heard(pipe: Connection[Any, Any], folder: Path) -> object:
-    """The last thing the parent told, None if nothing; waits for nothing."""
+def _heard(pipe: Connection[Any, Any], folder: Path, wait: bool) -> object:
+    """The last thing the parent told; None if nothing, unless it is to be waited for."""
     wish = None
-    while pipe.poll(0):
+    while pipe.poll(None if wait and wish is None else 0):
         try:
             verb, wish, *_ = _receive(pipe, folder)
         except EOFError as error:
@@ -365,4 +371,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    importlib.import_module("napari_medseg.jobs")._main()  # so that each class is there once

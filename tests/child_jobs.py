@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_medseg.errors import ReadError
-from napari_medseg.jobs import Child, Job, Progress
+from napari_medseg.jobs import Child, Job, Listening, Progress
 
 
 def count(n: int) -> Job[int]:
@@ -101,3 +101,11 @@ def orphan() -> None:
     sys.stdout.write(f"{child._process.pid}\n")
     sys.stdout.flush()
     time.sleep(60)
+
+
+def wait_for_words(n: int) -> Job[list[object]]:
+    """Gives the first `n` things that it was told, and asks for nothing meanwhile."""
+    heard: list[object] = []
+    while len(heard) < n:
+        heard.append((yield Listening()))
+    return heard

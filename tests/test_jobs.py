@@ -15,7 +15,7 @@ import pytest
 from child_jobs import listen
 
 from napari_medseg.errors import MedsegError, ReadError, WorkerDied
-from napari_medseg.jobs import Child, Job, Progress, apart, finish
+from napari_medseg.jobs import Child, Job, Listening, Progress, apart, finish
 
 CLOSING_S = 5.0  # the promise to a user who closes the window
 
@@ -205,3 +205,22 @@ def test_a_child_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(MedsegError, match="must start"):
         finish(apart("child_jobs:count", 1))
+
+
+def test_a_child_that_listens_waits_until_it_is_told_something() -> None:
+    with Child() as child:
+        job = child.run("child_jobs:wait_for_words", 2)
+        assert next(job) == Listening()
+        assert job.send("first") == Listening()
+        with pytest.raises(StopIteration) as ended:
+            job.send("second")
+    assert ended.value.value == ["first", "second"]
+
+
+def test_a_child_that_listens_ends_at_once_when_it_is_stopped() -> None:
+    with Child() as child:
+        job = child.run("child_jobs:wait_for_words", 1)
+        next(job)
+        started = time.monotonic()
+        job.close()
+    assert time.monotonic() - started < CLOSING_S

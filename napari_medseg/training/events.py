@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from napari_medseg.correction.record import Box, Labels
 from napari_medseg.models.card import ModelCard
 
 if TYPE_CHECKING:
@@ -78,3 +82,64 @@ class OutcomeCard:
     seconds: float
     cases: int
     split: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Stroke:
+    """What a person changed, told to whoever learns along.
+
+    Attributes
+    ----------
+    number
+        Counted from 1; a later one has a larger number.
+    box
+        Where, on the grid of the scan that is learned from.
+    labels, confirmed
+        Of the box as they are now: mask values, and bool whether a person vouches for a voxel.
+    axis, index
+        The slice that is looked at (0 Z, 1 Y, 2 X).
+    """
+
+    number: int
+    box: Box
+    labels: Labels
+    confirmed: npt.NDArray[np.bool_]
+    axis: int
+    index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Strokes:
+    """All strokes since the last answer: what is told later holds what was told before."""
+
+    strokes: tuple[Stroke, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SliceSeen:
+    """The slice as the student sees it after the strokes up to number `heard`.
+
+    Attributes
+    ----------
+    start, labels
+        A box of the scan, one voxel deep along `axis`: its first voxel and its mask values.
+    learned
+        bool, shape of `labels`: where the student says another thing than its parent.
+    steps, loss, seconds
+        What it took, and the loss of the last step.
+    """
+
+    axis: int
+    index: int
+    start: tuple[int, int, int]
+    labels: Labels
+    learned: npt.NDArray[np.bool_]
+    heard: int
+    steps: int
+    loss: float
+    seconds: float
+
+    @property
+    def box(self) -> Box:
+        z, y, x = (slice(a, a + n) for a, n in zip(self.start, self.labels.shape, strict=True))
+        return z, y, x

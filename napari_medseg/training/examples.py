@@ -71,7 +71,7 @@ def exam_box(one: Lesson, recipe: Recipe) -> Lesson:
 
 def _lesson(example: Example, recipe: Recipe, ignore: int, name: str) -> Lesson | None:
     """None if nothing in it is known."""
-    mask = Mask(_vouched(example, ignore), example.mask.geometry)
+    mask = Mask(vouched(example, ignore), example.mask.geometry)
     prepared = prepare(example.volume, recipe)
     target = prepare_mask(mask, prepared, recipe)
     if not bool((target != IGNORE).any()):
@@ -83,7 +83,7 @@ def _lesson(example: Example, recipe: Recipe, ignore: int, name: str) -> Lesson 
     return replace(one, start=(box[0].start, box[1].start, box[2].start))
 
 
-def _vouched(example: Example, ignore: int) -> npt.NDArray[np.unsignedinteger]:
+def vouched(example: Example, ignore: int) -> npt.NDArray[np.unsignedinteger]:
     """The labels, 255 where nobody vouches for them."""
     labels = example.mask.labels
     known = example.confirmed & (labels != ignore)

@@ -24,7 +24,8 @@ Loss = Callable[[nn.Module], torch.Tensor]
 class Student:
     """A network, the running average of its weights and its optimiser.
 
-    A step whose loss or gradient is not finite changes nothing but the rate, which it halves.
+    A step whose loss or gradient is not finite changes nothing but the rate, which it halves. One
+    that leaves weights behind that are not finite goes back to the running average, which is.
 
     Attributes
     ----------
@@ -42,7 +43,9 @@ class Student:
         ema: float,
         precision: Precision,
         device: torch.device,
+        warm_up: int = WARM_UP,
     ) -> None:
+        self._warm_up = warm_up
         self.network = network.to(device).train()
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.device = device
@@ -70,12 +73,12 @@ class Student:
             Too many steps in a row were not finite.
         """
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * self.slowdown * min(1.0, (self.steps + 1) / WARM_UP)
+            group["lr"] = rate * self.slowdown * min(1.0, (self.steps + 1) / self._warm_up)
         self.optimiser.zero_grad(set_to_none=True)
         with self.half():
             loss = loss_of(self.network)
         value = float(loss.detach())
-        if math.isfinite(value) and self._learn(loss):
+        if math.isfinite(value) and self._learn(loss) and _finite(self.network):
             self._bad = 0
             self.steps += 1
             self._follow()
@@ -120,6 +123,9 @@ class Student:
 
     def _skip(self) -> None:
         self.optimiser.zero_grad(set_to_none=True)
+        if not _finite(self.network):
+            self.network.load_state_dict(self.average.state_dict())
+            self.optimiser.state.clear()  # its moments led here
         self._bad += 1
         if not self._scaler.is_enabled():  # the scaler starts too high on purpose and comes down
             self.slowdown *= 0.5
@@ -128,6 +134,13 @@ class Student:
                 f"the loss was not finite {self._bad} steps in a row; check the images, "
                 "or choose a lower learning rate"
             )
+
+
+def _finite(network: nn.Module) -> bool:
+    """Whether all weights are."""
+    with torch.no_grad():
+        norms = torch._foreach_norm(list(network.parameters()), torch.inf)
+        return bool(torch.isfinite(torch.stack(norms)).all())
 
 
 def mix(network: nn.Module, other: nn.Module, share: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medseg.errors import MedsegError
-from napari_medseg.jobs import Job
+from napari_medseg.jobs import Job, Listening
 
 TICK_MS = 50
 BUDGET_S = 0.010  # of each tick, so that a flood of events leaves the window fluid
@@ -60,6 +60,7 @@ class Worker(QObject):
         self._halt = threading.Event()
         self._inbox: deque[tuple[str, Any]] = deque()
         self._wish: deque[object] = deque(maxlen=1)  # only the last one counts
+        self._wished = threading.Event()  # or it is time to end
         self._thread = threading.Thread(target=self._drive, name="medseg-job", daemon=True)
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
@@ -82,14 +83,17 @@ class Worker(QObject):
     def tell(self, wish: object) -> None:
         """Send something into the job at its next event, and return at once; any thread may."""
         self._wish.append(wish)
+        self._wished.set()
 
     def stop(self) -> None:
         """Ask for the end and return at once; the job closes at its next event."""
         self._halt.set()
+        self._wished.set()
 
     def abandon(self, grace_s: float) -> None:
         """The window closes: no more signals; wait at most `grace_s` seconds for the thread."""
         self._halt.set()
+        self._wished.set()
         self._timer.stop()
         if self._thread.is_alive():
             self._thread.join(grace_s)
@@ -105,14 +109,28 @@ class Worker(QObject):
         wish = None  # a job that has not begun cannot be told anything
         try:
             while not self._halt.is_set():
-                self._inbox.append(("event", self._job.send(wish)))
-                wish = self._wish.pop() if self._wish else None
+                event = self._job.send(wish)
+                wish = self._told() if isinstance(event, Listening) else self._last_wish()
+                if not isinstance(event, Listening):
+                    self._inbox.append(("event", event))
                 while len(self._inbox) >= MOST_WAITING and not self._halt.wait(TICK_MS / 1000):
                     pass
         except StopIteration as done:
             return done.value
         finally:
             self._job.close()
+        return None
+
+    def _last_wish(self) -> object:
+        return self._wish.pop() if self._wish else None
+
+    def _told(self) -> object:
+        """Wait for a wish, or for the end."""
+        while not self._halt.is_set():
+            self._wished.wait()
+            self._wished.clear()
+            if self._wish:
+                return self._wish.pop()
         return None
 
     def _deliver(self) -> None:

@@ -125,3 +125,13 @@ def test_the_rate_starts_whole_and_never_rises(schedule: Schedule) -> None:
     assert rates[0] == pytest.approx(1)
     assert all(0 < b <= a for a, b in itertools.pairwise(rates))
     assert schedule is Schedule.CONSTANT or rates[-1] < 0.01
+
+
+def test_weights_that_became_infinite_go_back_to_the_last_average() -> None:
+    some = student()
+    some.step(towards_zero, 0.1)
+    average = weights(some.average)
+    assert math.isnan(some.step(towards_zero, math.inf))
+    assert all(map(torch.equal, average, weights(some.network)))
+    assert math.isfinite(some.step(towards_zero, 0.1))
+    assert some.slowdown == 0.5

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from napari_medseg.errors import InputError
+from napari_medseg.jobs import Listening
 from napari_medseg.widgets.worker import MOST_WAITING, Worker
 
 
@@ -168,3 +169,23 @@ def test_abandoning_waits_for_the_thread_and_says_nothing(qtbot):
     worker.start()
     worker.abandon(grace_s=5)
     assert (log, said) == (["closed"], [])
+
+
+def test_a_job_that_listens_is_asked_again_when_it_is_told_something(qtbot):
+    asked = []
+
+    def job():
+        asked.append((yield Listening()))
+        yield "heard"
+        yield Listening()
+
+    worker = Worker(job())
+    told = heard(worker)
+    worker.start()
+    qtbot.wait(30)
+    assert asked == []
+    worker.tell("go")
+    qtbot.waitUntil(lambda: told == ["heard"])
+    worker.stop()
+    qtbot.waitUntil(lambda: not worker.running)
+    assert asked == ["go"]
