@@ -219,6 +219,9 @@ class FineTuneConfig:
     memory_mb
         Megabytes of labelled patches that the model takes along; 0 keeps none and forgets what its
         parent kept.
+    new_labels
+        Whether a structure that was painted and named, and that the model does not know, becomes a
+        label more of it; else its voxels teach nothing.
     """
 
     steps: Annotated[int, {"min": 1, "max": 100_000}] = 200
@@ -235,6 +238,7 @@ class FineTuneConfig:
     gate: bool = True
     memory_mb: Annotated[float, {"min": 0.0, "max": 1_000.0}] = 8.0
     worst_drop: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.01
+    new_labels: bool = True
     validations: Annotated[int, {"min": 1, "max": 100}] = 4
     precision: Precision = Precision.AUTO
     device: str = "auto"

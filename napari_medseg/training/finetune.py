@@ -22,6 +22,7 @@ from napari_medseg.training.events import Outcome, OutcomeCard, Validated
 from napari_medseg.training.examples import lessons_of, strange_values
 from napari_medseg.training.gate import Held, Verdict, hold_back, verdict
 from napari_medseg.training.memory import renewed
+from napari_medseg.training.newlabels import doubted, widened
 from napari_medseg.training.runrecord import case_hash, record
 from napari_medseg.training.split import Split, split_in, split_of
 from napari_medseg.training.study import Snapshot, Study
@@ -57,20 +58,23 @@ def fine_tune(
         torch.set_num_threads(config.threads)
     try:
         yield Progress(0, 0, "Preparing the corrected scans")
-        recipe = segmenter.recipe
+        learner, said_of_labels = widened(segmenter, examples, config.new_labels)
+        for said_of in said_of_labels:
+            yield Notice(said_of)
+        recipe = learner.recipe
         if strange := strange_values(examples, recipe, config.ignore):
             yield Notice(f"The model does not know label {strange[0]}: its voxels teach nothing")
         split = split_of(segmenter.lineage.split).joined(known)
         split = split.joined(split_in(segmenter.memory))
         held = hold_back(lessons_of(examples, recipe, config.ignore), split, config.seed)
-        study = Study(segmenter, held, config)
+        study = Study(learner, held, config, segmenter.recipe.n_outputs)
         before = yield from study.score(study.whole)
         yield Validated(0, before.exam.dice, before.exam.jaccard, before.anchors.dice)
         best = yield from study.teach(before)
         said = verdict(before, best.marks, held.how, config.worst_drop)
         if not config.gate:
             said = Verdict(True, f"adopted without a gate: {said.why}")
-        candidate = _candidate(segmenter, held, config, best, said)
+        candidate = _candidate(segmenter, learner, held, config, best, said)
         candidate = replace(
             candidate, recipe=replace(candidate.recipe, clean=upheld(recipe.clean, examples))
         )
@@ -122,15 +126,23 @@ def fine_tune_file(
 
 
 def _candidate(
-    parent: Segmenter, held: Held, config: FineTuneConfig, best: Snapshot, said: Verdict
+    parent: Segmenter,
+    learner: Segmenter,
+    held: Held,
+    config: FineTuneConfig,
+    best: Snapshot,
+    said: Verdict,
 ) -> Segmenter:
-    """What was learned as a model of its own, with what it must not forget."""
-    return Segmenter(
+    """What was learned as a model of its own, with what it must not forget.
+
+    The learner is the parent, with the outputs of new labels.
+    """
+    candidate = Segmenter(
         parent.name,
-        parent.network,
+        learner.network,
         best.weights,
         # what it learned now was never looked for coarsely
-        replace(parent.recipe, scout=1.0, borders=False),
+        replace(learner.recipe, scout=1.0, borders=False),
         Lineage(
             parent=checkpoint.weights_hash(checkpoint.joined(parent))[:12],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -145,7 +157,7 @@ def _candidate(
                 for one in (*held.train, *held.exam)
             ),
         ),
-        memory=renewed(
-            parent.memory, held.train, held.exam, parent.recipe, config.memory_mb, config.seed
-        ),
     )
+    memory = doubted(parent.memory, candidate, parent.recipe.n_outputs)
+    kept = renewed(memory, held.train, held.exam, learner.recipe, config.memory_mb, config.seed)
+    return replace(candidate, memory=kept)

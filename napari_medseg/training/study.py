@@ -14,7 +14,7 @@ from napari_medseg.errors import TrainingError
 from napari_medseg.inference.device import choose
 from napari_medseg.inference.regrid import painted, winners
 from napari_medseg.jobs import Job, Progress
-from napari_medseg.models.build import mean_of, network_of, weights_of
+from napari_medseg.models.build import load_weights, mean_of, network_of, weights_of
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.training.clock import Clock
 from napari_medseg.training.config import IGNORE, FineTuneConfig, Optimiser, Precision, Schedule
@@ -24,6 +24,7 @@ from napari_medseg.training.gate import Held, Marks, forgotten
 from napari_medseg.training.loss import memory_loss, segmentation_loss
 from napari_medseg.training.memory import lessons_in
 from napari_medseg.training.meter import Meter
+from napari_medseg.training.newlabels import fitted, merged
 from napari_medseg.training.parts import learner, plain, pull
 from napari_medseg.training.sampling import Lesson, Sampler, with_places
 from napari_medseg.training.student import Student, decayed, mix
@@ -44,10 +45,13 @@ class Snapshot:
 
 
 class Study:
-    """One fine-tune: the parent, its student and what they look at."""
+    """One fine-tune: the parent, its student and what they look at; `known` outputs are not new."""
 
-    def __init__(self, segmenter: Segmenter, held: Held, config: FineTuneConfig) -> None:
+    def __init__(
+        self, segmenter: Segmenter, held: Held, config: FineTuneConfig, known: int = 0
+    ) -> None:
         self.recipe = segmenter.recipe
+        self.known = known or self.recipe.n_outputs  # the outputs from here on are new
         self.config = config
         self.device = choose(config.device)
         self.half = config.precision is not Precision.FULL
@@ -55,9 +59,10 @@ class Study:
         self.regions = torch.tensor(belongs, device=self.device) if belongs else None
         self.parent = network_of(segmenter, self.device).requires_grad_(False)
         self.whole = mean_of(segmenter, self.device).requires_grad_(False)
-        network = learner(
-            copy.deepcopy(self.parent), config.teaches, self.recipe.patch, self.recipe.n_inputs
-        )
+        first = copy.deepcopy(self.parent)
+        if self.known < self.recipe.n_outputs:
+            load_weights(first, fitted(segmenter, held.train, self.known))
+        network = learner(first, config.teaches, self.recipe.patch, self.recipe.n_inputs)
         self.student = Student(
             network, Optimiser.ADAMW, 0.0, config.ema, config.precision, self.device
         )
@@ -141,9 +146,12 @@ class Study:
             logits = network(images)
             loss = segmentation_loss(logits[:new], targets[:new], self.regions, weight[:new])
             if new < len(images):
-                again = segmentation_loss(logits[new:], targets[new:], self.regions)
+                again = segmentation_loss(
+                    merged(logits[new:], self.known), targets[new:], self.regions
+                )
                 loss = loss + self.config.replay * strength * again
-            held = memory_loss(logits, taught, ~wrong, self.regions is not None)
+            former, now = (merged(one, self.known) for one in (taught, logits))
+            held = memory_loss(now, former, ~wrong, self.regions is not None)
             return loss + self.config.remember * strength * held
 
         loss = self.student.step(loss_of, self.config.learning_rate * share)
