@@ -1,7 +1,7 @@
 """Learning from corrections: a virtual person on hippocampus MR, and what others' ways would reach.
 
     python benchmarks/learning.py --train OUT                    # the two models, 6 and 16 minutes
-    python benchmarks/learning.py OUT [--seeds 3] [--strategies ours,no_gate] [--cases 20]
+    python benchmarks/learning.py OUT [--seeds 0,1] [--strategies ours,no_gate] [--set steps=50]
 
 OUT is a folder. The data are those of ../shared/data/hippocampus: `start.safetensors` learned from
 the first 10 training cases, `all.safetensors` from all 160; the person corrects the other 150, in
@@ -17,7 +17,7 @@ painted to the end: what is taught is mostly what was painted.
 * scratch (like nnU-Net): a new network each time, trained on the corrected masks as wholes.
 * none: no learning; its strokes say how hard the cases are.
 
-The three between have the steps, patches and augmentation of ours; scratch has `--scratch-steps`.
+no_gate and restart have the steps and the augmentation of ours; scratch has `--scratch-steps`.
 None is the other program itself: only its way of learning is imitated. Each run is kept in OUT and
 is not repeated; several may run beside each other with other --strategies or --seeds. Seconds of
 learning are of the processor, all threads. "needed" are the strokes to a Dice of 0.9 of that case,
@@ -40,6 +40,7 @@ import torch
 from engine import machine
 
 from napari_medseg.cli import main as medseg
+from napari_medseg.cli.settings import gather
 from napari_medseg.jobs import finish
 from napari_medseg.models import checkpoint
 from napari_medseg.training.annotator import SimulatedPerson
@@ -58,29 +59,29 @@ from napari_medseg.training.simulation import (
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "hippocampus"
 FIRST, LAST = 10, 39  # cases that the starting model knows, and that nobody learns from
-MODELS = {"start": (6, ("--set", f"only_first={FIRST}")), "all": (16, ())}
+MODELS = {"start": (6, FIRST), "all": (16, None)}  # minutes, and how many cases
 PERSON = SimulatedPerson(budget=10, brush_mm=4.0, noise_mm=0.3)
 PAIRS = ("no_gate", "restart", "scratch", "none")
 
 
 def train_models(out: Path) -> int:
-    """Both models, as a user would train them; whoever validates is never told to them."""
-    inner = ("--set", "validation_fraction=0.2", "--set", "threads=1", "--set", "validations=6")
-    beside = without_validation(out / "cases")
-    for name, (minutes, more) in MODELS.items():
+    """Both models, as a user would train them on a folder that holds no other case."""
+    knobs = ("--set", "validation_fraction=0.2", "--set", "threads=1", "--set", "validations=6")
+    for name, (minutes, most) in MODELS.items():
+        folder = linked(out / f"{name}-cases", most)
         path = out / f"{name}.safetensors"
-        words = ["train", beside, path, "--minutes", minutes, "--name", name, *inner, *more]
+        words = ["train", folder, path, "--minutes", minutes, "--name", name, *knobs]
         if code := medseg([str(word) for word in words]):
             return code
     return 0
 
 
-def without_validation(folder: Path) -> Path:
-    """The training cases as a dataset of links, in their order, with their subjects."""
+def linked(folder: Path, most: int | None) -> Path:
+    """The first training cases as a dataset of links, in their order, with their subjects."""
     found, train, _ = hippocampi()
     for part in ("images", "labels"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    for case in train:
+    for case in train[:most]:
         for part, path in (("images", case.images[0]), ("labels", case.mask)):
             link = folder / part / path.name
             if not link.exists():
@@ -88,8 +89,8 @@ def without_validation(folder: Path) -> Path:
     about = {
         "name": found.name,
         "labels": {label.name: label.value for label in found.labels},
-        "train_order": [case.name for case in train],
-        "subjects": {case.name: case.subject for case in train},
+        "train_order": [case.name for case in train[:most]],
+        "subjects": {case.name: case.subject for case in train[:most]},
     }
     (folder / "dataset.json").write_text(json.dumps(about), encoding="utf-8")
     return folder
@@ -245,9 +246,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=20)
     parser.add_argument("--held", type=int, default=39, help="fewer, for a try")
     parser.add_argument("--budget", type=int, default=PERSON.budget)
-    parser.add_argument("--steps", type=int, default=FineTuneConfig().steps)
+    parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="of the fine-tunes")
     parser.add_argument("--scratch-steps", type=int, default=300)
-    parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
 
@@ -256,10 +256,11 @@ def main() -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     if given.train and (code := train_models(given.out)):
         return code
-    torch.set_num_threads(given.threads)
+    learning = gather(FineTuneConfig, None, given.set, {"threads": 1})
+    torch.set_num_threads(learning.threads)
     knobs = SimulateConfig(
         person=replace(PERSON, budget=given.budget),
-        learning=FineTuneConfig(steps=given.steps, threads=given.threads),
+        learning=learning,
         cases=given.cases,
         scratch_steps=given.scratch_steps,
     )
