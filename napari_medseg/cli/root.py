@@ -22,6 +22,7 @@ from typer.exceptions import TyperException
 from napari_medseg import __version__
 from napari_medseg.cli import (
     STOPPED,
+    begin,
     convert,
     evaluate,
     finetune,
@@ -67,6 +68,7 @@ convert.add_to(app)
 segment.add_to(app)
 train.add_to(app)
 finetune.add_to(app)
+begin.add_to(app)
 simulate.add_to(app)
 evaluate.add_to(app)
 rank.add_to(app)

@@ -24,6 +24,7 @@ COMMANDS = (
     ["segment"],
     ["train"],
     ["finetune"],
+    ["begin"],
     ["simulate"],
     ["evaluate"],
     ["rank"],
