@@ -186,9 +186,9 @@ def _read(event: object) -> object:
     dice = f"; Dice {in_words(row.dice)}" if row.dice else ""
     if not row.cases:
         return f"{row.strategy}, seed {row.seed}: before{dice}"
-    taken = "adopted" if row.adopted else "kept"
-    work = f"{row.strokes} strokes ({row.needed} needed), {taken}"
-    return f"{row.strategy}, seed {row.seed}, case {row.cases} {row.case}: {work}{dice}"
+    taken = "adopted" if row.adopted else f"not adopted, {row.why}"
+    work = f"{row.strokes} strokes ({row.needed} needed)"
+    return f"{row.strategy}, seed {row.seed}, case {row.cases} {row.case}: {work}{dice}; {taken}"
 
 
 def _save(rows: Sequence[Row], goal: float, table: Path | None, chart: Path | None) -> None:
