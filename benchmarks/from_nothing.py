@@ -23,7 +23,8 @@ from napari_medseg import io
 from napari_medseg.correction.record import Example
 from napari_medseg.inference.predict import predict
 from napari_medseg.jobs import finish
-from napari_medseg.training.scratch import Draft, Scratch, ScratchConfig, from_nothing
+from napari_medseg.training.begun import Draft, ScratchConfig
+from napari_medseg.training.scratch import Scratch, from_nothing
 from napari_medseg.volume import Mask
 from napari_medseg.volume.orient import mask_to_canonical, to_canonical
 

@@ -50,7 +50,8 @@ def begin(
 
     from napari_medseg.cli.settings import learning
     from napari_medseg.correction.record import Example
-    from napari_medseg.training.scratch import ScratchConfig, from_nothing_file
+    from napari_medseg.training.begun import ScratchConfig
+    from napari_medseg.training.scratch import from_nothing_file
 
     example = Example(volume, strokes, strokes.labels > 0)
     config = ScratchConfig(name=out.name.removesuffix(MODEL_ENDING), seconds=seconds, device=device)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,18 +26,17 @@ from napari_medseg.inference.device import choose, free_bytes
 from napari_medseg.jobs import Job, Progress
 from napari_medseg.models import checkpoint
 from napari_medseg.models.build import build, weights_of
-from napari_medseg.models.card import Lineage, ModelCard
+from napari_medseg.models.card import Lineage
 from napari_medseg.models.exemplar import anonymous
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.prepare import prepare, prepare_mask
+from napari_medseg.training.begun import Draft, ScratchCard, ScratchConfig
 from napari_medseg.training.clock import Clock
 from napari_medseg.training.config import (
     IGNORE,
     Optimiser,
-    Precision,
     Schedule,
     TrainConfig,
-    check_bounds,
 )
 from napari_medseg.training.events import StepDone
 from napari_medseg.training.loss import segmentation_loss
@@ -58,43 +57,6 @@ LEAST_STEPS = 10  # of the network, however late it is
 COLORS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#46f0f0", "#f032e6", "#bcf60c")
 
 
-@dataclass(frozen=True)
-class ScratchConfig:
-    """How a model is begun from painted slices.
-
-    Attributes
-    ----------
-    seconds
-        Wall time of all; the mask is there long before, the rest goes to the network.
-    steps
-        Optimiser steps of the network; 0 leaves it to `seconds`.
-    features
-        Feature maps of each stage of the network.
-    """
-
-    name: str = "model"
-    seconds: Annotated[float, {"min": 1.0, "max": 36_000.0}] = 60.0
-    steps: Annotated[int, {"min": 0, "max": 1_000_000}] = 0
-    features: tuple[int, ...] = (16, 32, 64)
-    augmentation: Annotated[float, {"min": 0.0, "max": 3.0}] = 1.0
-    precision: Precision = Precision.AUTO
-    device: str = "auto"
-    threads: Annotated[int, {"min": 0, "max": 1024}] = 0
-    seed: Annotated[int, {"min": 0, "max": 2**31 - 1}] = 0
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
-
-
-@dataclass(frozen=True, eq=False)
-class Draft:
-    """The mask as far as it is known, on the scan's grid; painted slices are as they were."""
-
-    mask: Mask
-    how: str
-    seconds: float
-
-
 @dataclass(frozen=True, eq=False)
 class Scratch:
     """The rest of the scan, and a model that goes on learning.
@@ -105,15 +67,6 @@ class Scratch:
     mask: Mask
     segmenter: Segmenter
     unsure: Bools
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class ScratchCard:
-    """A `Scratch` whose model is a file; what a window can hold."""
-
-    mask: Mask
-    model: ModelCard
     seconds: float
 
 

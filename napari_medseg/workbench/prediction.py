@@ -72,7 +72,7 @@ class Predictor:
         finally:
             self.running = False
         labels = result.mask.labels
-        yield from _pieces(BoxDone((0, 0, 0), labels), case.key)  # may be cleaner than the boxes
+        yield from pieces_of(BoxDone((0, 0, 0), labels), case.key)  # may be cleaner than the boxes
         yield CaseBox((0, 0, 0), labels[:0], key=case.key, last=True, family=family)
         return result
 
@@ -91,7 +91,7 @@ def _in_pieces(job: Job[Any], key: str) -> Job[Any]:
         while True:
             event = job.send(wish)
             wish = None
-            for piece in _pieces(event, key) if isinstance(event, BoxDone) else (event,):
+            for piece in pieces_of(event, key) if isinstance(event, BoxDone) else (event,):
                 told = yield piece
                 wish = wish if told is None else told
     except StopIteration as done:
@@ -100,7 +100,7 @@ def _in_pieces(job: Job[Any], key: str) -> Job[Any]:
         job.close()
 
 
-def _pieces(box: BoxDone, key: str) -> Iterator[CaseBox]:
+def pieces_of(box: BoxDone, key: str) -> Iterator[CaseBox]:
     """Slabs of at most `PIECE_VOXELS`, but one slice at least."""
     z, y, x = box.start
     depth, area = len(box.labels), max(1, box.labels.size // max(1, len(box.labels)))

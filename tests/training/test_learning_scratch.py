@@ -12,7 +12,8 @@ from napari_medseg.correction.record import Example
 from napari_medseg.errors import TrainingError
 from napari_medseg.inference.predict import predict
 from napari_medseg.jobs import finish
-from napari_medseg.training.scratch import Draft, Scratch, ScratchConfig, from_nothing
+from napari_medseg.training.begun import Draft, ScratchConfig
+from napari_medseg.training.scratch import Scratch, from_nothing
 from napari_medseg.volume import Geometry, Label, Mask, Volume
 
 QUICK = ScratchConfig(steps=4, features=(4, 8), threads=1)
