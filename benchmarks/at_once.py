@@ -110,7 +110,7 @@ def run(model: Path, volume: Volume, truth: Labels, strokes: int, config: LiveCo
     table = np.array(rows)
     half, most = np.percentile(table[:, 0], [50, 95])
     means = table.mean(0)
-    print(
+    print(  # noqa: T201
         f"| {model.stem} on {volume.name} | {len(rows)} | {begun:.1f} | {half:.2f} | {most:.2f} | "
         f"{means[1]:.2f} | {means[2]:.1f} | {np.nanmean(table[:, 3]):.3f} | "
         f"{np.nanmean(table[:, 4]):.3f} | {np.nanmean(table[:, 5]):.3f} |"

@@ -16,6 +16,7 @@ from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.models import checkpoint
 from napari_medseg.models.card import Lineage
 from napari_medseg.models.segmenter import Segmenter
+from napari_medseg.preprocess.recipe import CleanRule
 from napari_medseg.training.cleaning import upheld
 from napari_medseg.training.config import FineTuneConfig, as_json
 from napari_medseg.training.events import Outcome, OutcomeCard, Validated
@@ -58,14 +59,13 @@ def fine_tune(
         torch.set_num_threads(config.threads)
     try:
         yield Progress(0, 0, "Preparing the corrected scans")
-        learner, said_of_labels = widened(segmenter, examples, config.new_labels)
-        for said_of in said_of_labels:
-            yield Notice(said_of)
+        learner, notices = widened(segmenter, examples, config.new_labels)
         recipe = learner.recipe
         if strange := strange_values(examples, recipe, config.ignore):
-            yield Notice(f"The model does not know label {strange[0]}: its voxels teach nothing")
-        split = split_of(segmenter.lineage.split).joined(known)
-        split = split.joined(split_in(segmenter.memory))
+            notices.append(f"The model does not know label {strange[0]}: its voxels teach nothing")
+        for text in notices:
+            yield Notice(text)
+        split = split_of(segmenter.lineage.split).joined(known).joined(split_in(segmenter.memory))
         held = hold_back(lessons_of(examples, recipe, config.ignore), split, config.seed)
         study = Study(learner, held, config, segmenter.recipe.n_outputs)
         before = yield from study.score(study.whole)
@@ -74,10 +74,8 @@ def fine_tune(
         said = verdict(before, best.marks, held.how, config.worst_drop)
         if not config.gate:
             said = Verdict(True, f"adopted without a gate: {said.why}")
-        candidate = _candidate(segmenter, learner, held, config, best, said)
-        candidate = replace(
-            candidate, recipe=replace(candidate.recipe, clean=upheld(recipe.clean, examples))
-        )
+        rules = upheld(recipe.clean, examples)
+        candidate = _candidate(segmenter, learner, held, config, best, said, rules)
         return Outcome(
             segmenter=candidate if said.adopted else segmenter,
             candidate=candidate,
@@ -132,6 +130,7 @@ def _candidate(
     config: FineTuneConfig,
     best: Snapshot,
     said: Verdict,
+    rules: tuple[CleanRule, ...],
 ) -> Segmenter:
     """What was learned as a model of its own, with what it must not forget.
 
@@ -142,7 +141,7 @@ def _candidate(
         learner.network,
         best.weights,
         # what it learned now was never looked for coarsely
-        replace(learner.recipe, scout=1.0, borders=False),
+        replace(learner.recipe, scout=1.0, borders=False, clean=rules),
         Lineage(
             parent=checkpoint.weights_hash(checkpoint.joined(parent))[:12],
             created=datetime.now(UTC).isoformat(timespec="seconds"),
