@@ -29,8 +29,7 @@ ASIDE = 8.0  # likewise: how far away a voxel's surroundings are looked at
 TREES = 60
 MOST_ROWS = 40_000  # voxels that teach trees
 CLIP = 8.0  # rows: the outline of a neighbouring slice says nothing of voxels farther away
-STEADY = 0.3  # what the first trees must say of a voxel beyond the painted slices
-SURE = 0.5
+SURE = 0.5  # beyond the painted slices both sets of trees must be
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +65,7 @@ class Seeker:
         followed = self._followed(mask, first, last)
         beyond = np.ones(len(mask), np.bool_)
         beyond[first : last + 1] = False
-        followed[beyond] &= chance[beyond] > STEADY
+        followed[beyond] &= chance[beyond] > SURE
         for k in self.stack.known:
             followed[k] = shapes.get(k, False)
         return Found(chance, _connected(followed, shapes))
