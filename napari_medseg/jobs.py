@@ -66,7 +66,12 @@ class Notice:
 
 @dataclass(frozen=True)
 class Listening:
-    """The job waits to be told something; told nothing all the same, it goes on as it can."""
+    """The job waits to be told something; told nothing all the same, it goes on as it can.
+
+    `heard` is how many things a child was told before; with more on their way it does not wait.
+    """
+
+    heard: int = 0
 
 
 def finish(job: Job[R], on_event: Callable[[object], object] | None = None) -> R:
@@ -146,14 +151,16 @@ class Child:
         self.start()
         assert self._pipe is not None
         assert self._folder is not None
-        ended = False
+        ended, told = False, 0
         try:
             _send(self._pipe, ("run", function, args, kwargs), self._folder)
             while True:
                 kind, value = self._receive()
                 ended = kind != "event"
-                if kind == "event":
-                    self._tell((yield value))
+                if kind == "event" and not (isinstance(value, Listening) and value.heard < told):
+                    told += self._tell((yield value))
+                elif kind == "event":
+                    continue  # said before the last wish arrived
                 elif kind == "result":
                     return value
                 else:
@@ -179,13 +186,14 @@ class Child:
                     process.wait()
             self._clean()
 
-    def _tell(self, wish: object) -> None:
-        """Pass it on; a child that is being closed hears nothing any more."""
+    def _tell(self, wish: object) -> bool:
+        """Pass it on, if it is anything; a child that is being closed hears nothing any more."""
         if wish is None:
-            return
+            return False
         with self._lock:
             if self._pipe is not None:
                 _send(self._pipe, ("tell", wish, (), {}), self._folder)
+        return True
 
     def _clean(self) -> None:
         if self._pipe is not None:
@@ -323,22 +331,24 @@ def _serve(pipe: Connection[Any, Any], folder: Path) -> None:
 
 def _pump(job: Job[Any], pipe: Connection[Any, Any], folder: Path) -> Any:
     """Send each event; between two of them hear what the parent wants, and tell the job."""
-    wish = None
+    wish, heard = None, 0
     try:
         while True:
             try:
                 event = job.send(wish)
             except StopIteration as done:
                 return done.value
-            _send(pipe, ("event", event), folder)
-            wish = _heard(pipe, folder, isinstance(event, Listening))
+            waits = isinstance(event, Listening)
+            _send(pipe, ("event", Listening(heard) if waits else event), folder)
+            wish, more = _heard(pipe, folder, waits)
+            heard += more
     finally:
         job.close()
 
 
-def _heard(pipe: Connection[Any, Any], folder: Path, wait: bool) -> object:
-    """The last thing the parent told; None if nothing, unless it is to be waited for."""
-    wish = None
+def _heard(pipe: Connection[Any, Any], folder: Path, wait: bool) -> tuple[object, int]:
+    """The last thing the parent told, and how many; None if nothing, unless that is waited for."""
+    wish, count = None, 0
     while pipe.poll(None if wait and wish is None else 0):
         try:
             verb, wish, *_ = _receive(pipe, folder)
@@ -346,7 +356,8 @@ def _heard(pipe: Connection[Any, Any], folder: Path, wait: bool) -> object:
             raise _StopError from error
         if verb == "stop":
             raise _StopError
-    return wish
+        count += 1
+    return wish, count
 
 
 def _end_with_parent(folder: Path) -> None:

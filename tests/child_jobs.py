@@ -109,3 +109,10 @@ def wait_for_words(n: int) -> Job[list[object]]:
     while len(heard) < n:
         heard.append((yield Listening()))
     return heard
+
+
+def wait_after_a_while(seconds: float) -> Job[None]:
+    """Says what it is told once it listens."""
+    early = yield Progress(0, 1)
+    time.sleep(seconds)
+    yield ("heard", early or (yield Listening()))

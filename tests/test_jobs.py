@@ -210,8 +210,8 @@ def test_a_child_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_child_that_listens_waits_until_it_is_told_something() -> None:
     with Child() as child:
         job = child.run("child_jobs:wait_for_words", 2)
-        assert next(job) == Listening()
-        assert job.send("first") == Listening()
+        assert next(job) == Listening(0)
+        assert job.send("first") == Listening(1)
         with pytest.raises(StopIteration) as ended:
             job.send("second")
     assert ended.value.value == ["first", "second"]
@@ -224,3 +224,10 @@ def test_a_child_that_listens_ends_at_once_when_it_is_stopped() -> None:
         started = time.monotonic()
         job.close()
     assert time.monotonic() - started < CLOSING_S
+
+
+def test_what_is_told_before_a_child_listens_is_heard_then() -> None:
+    with Child() as child:
+        job = child.run("child_jobs:wait_after_a_while", 0.3)
+        next(job)
+        assert job.send("early") == ("heard", "early"), "and not that it waits"

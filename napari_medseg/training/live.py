@@ -46,6 +46,7 @@ from napari_medseg.volume import Mask
 WRONG = 3.0  # weight of a voxel that the parent had wrong, against one that it had right
 REPLAY_EVERY = 4  # steps; one of them looks at the model's memory instead of the stroke
 EMA = 0.9  # of what is gone back to after a step that was not finite
+SMALLER = "Not enough memory to learn along: going on with smaller patches"
 FEWEST_STEPS = 3  # that a patch must leave time for
 
 
@@ -61,8 +62,8 @@ class LiveConfig:
         Seconds for the steps, and for seeing the slice again: together the time from the stroke to
         its answer.
     remember
-        Weight of staying near the parent's own output where nobody corrected: a stroke is some voxels
-        of a patch of many thousand, and must move no others but those that are like it.
+        Weight of staying near the parent's own output where nobody corrected: a stroke is some
+        voxels of a patch of many thousand, and must move no others but those that are like it.
     anchor
         Share of the way back to the parent's weights that each step goes.
     threads
@@ -109,18 +110,18 @@ def live(model_path: Path, example: Example, config: LiveConfig = DEFAULT) -> Jo
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 2) - 1))
     try:
-        yield Progress(0, 0, "Preparing to learn as you paint")
+        told = yield Progress(0, 0, "Preparing to learn as you paint")
         learner = Learner(checkpoint.load(model_path), example, config)
         heard = 0
-        told = yield Listening()
+        told = told or (yield Listening())
         while isinstance(told, Strokes):
             started = time.perf_counter()
             fresh = [one for one in told.strokes if one.number > heard]
             told = None
             if fresh:
                 heard = fresh[-1].number
-                yield from learner.hear(fresh)
-                told = yield learner.answer(fresh[-1], started)
+                told = yield from learner.hear(fresh)
+                told = (yield learner.answer(fresh[-1], started)) or told
             told = told or (yield Listening())
     finally:
         torch.set_num_threads(threads)
@@ -162,18 +163,22 @@ class Learner:
 
     # -- what it is told ----------------------------------------------------------------------
 
-    def hear(self, strokes: Sequence[Stroke]) -> Job[None]:
-        """Take note of strokes and learn from them; less at a time where memory runs out."""
+    def hear(self, strokes: Sequence[Stroke]) -> Job[object]:
+        """Take note of strokes and learn from them, less at a time where memory runs out.
+
+        Gives what it was told meanwhile.
+        """
+        told: object = None
         for one in strokes:
             self._note(one)
         while True:
             try:
                 self._steps, self._loss = self._learn()
-                return
+                return told
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error) or not self._shrink():
                     raise
-            yield Notice("Not enough memory to learn along: going on with smaller patches")
+            told = (yield Notice(SMALLER)) or told
 
     def answer(self, stroke: Stroke, started: float) -> SliceSeen:
         """The viewed slice as it is seen now; `started` is when the stroke came, perf_counter."""

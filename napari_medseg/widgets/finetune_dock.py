@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari import Viewer
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QCheckBox, QWidget
 from superqt import QCollapsible
 
 from napari_medseg.models.card import ModelCard
@@ -14,11 +14,17 @@ from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
 from napari_medseg.widgets.before_after import BeforeAfter
 from napari_medseg.widgets.curves import Curves
 from napari_medseg.widgets.forms import Form
+from napari_medseg.widgets.learn_along import learn_along_of
 from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.scores import ScoreTable, VersionTable
 from napari_medseg.widgets.tally import words
 from napari_medseg.widgets.worth import worth_in_words
 
+ALONG_TIP = (
+    "After each stroke the model learns a little and the slice is seen again; what changed "
+    "flashes.\nOnly a quick look: never saved, never over what you painted or confirmed, and gone "
+    "when this is switched off.\nIt changes no model: Start learns from your strokes themselves."
+)
 SHOWN = {
     "steps": "Steps",
     "learning_rate": "Learning rate",
@@ -41,6 +47,7 @@ class FineTuneDock(style.Column):
         self._connect()
         self._show_corrected()
         self._show_run()
+        self._show_along()
         self._show_versions()
 
     # -- parts --------------------------------------------------------------------------------
@@ -63,7 +70,10 @@ class FineTuneDock(style.Column):
         rows.addWidget(style.heading("Earlier cases: nothing forgotten?"))
         rows.addWidget(self.anchors)
         self.add(style.heading("What you corrected"), self.corrected, self.reason)
-        self.add(self.run, self.bar, self.state, self.notices)
+        self.along = QCheckBox("Learn as I paint")
+        self.along.setToolTip(ALONG_TIP)
+        self.along_state = style.hint()
+        self.add(self.run, self.bar, self.state, self.notices, self.along, self.along_state)
 
     def _build_outcome(self) -> None:
         self.outcome = QWidget()
@@ -91,6 +101,9 @@ class FineTuneDock(style.Column):
     def _connect(self) -> None:
         desk = self.desk
         self.run.clicked.connect(self.toggle)
+        self.learn_along = learn_along_of(desk)
+        self.along.toggled.connect(self._switch_along)
+        self.learn_along.changed.connect(self._show_along)
         self.use.clicked.connect(self._use)
         self.keep.clicked.connect(self._keep)
         self.back.clicked.connect(self._go_back)
@@ -117,6 +130,14 @@ class FineTuneDock(style.Column):
             tell(self._reason())
         else:
             self.desk.try_to(lambda: self.desk.fine_tune(self.form.value()))
+
+    def _switch_along(self, on: bool) -> None:
+        """Learn along or not; a scan and a model are needed for it."""
+        if on and (self.desk.workbench.segmenter is None or self.desk.case is None):
+            tell("Open a scan and load a model first, in the dock Segment.")
+            self.along.setChecked(False)
+            return
+        self.learn_along.switch(on)
 
     def _use(self) -> None:
         self.beside.clear()
@@ -187,6 +208,10 @@ class FineTuneDock(style.Column):
             self.anchors.show_scores(run.anchors[0], run.anchors[-1])
         self.settings.setVisible(not run.running and run.result is None)
         self._show_outcome()
+
+    def _show_along(self) -> None:
+        self.along.setChecked(self.learn_along.on)
+        style.say(self.along_state, self.learn_along.said)
 
     def _words(self) -> str:
         run = self.desk.learning

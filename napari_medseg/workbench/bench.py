@@ -35,6 +35,7 @@ from napari_medseg.workbench.case import (
     tracker_of,
     unnamed,
 )
+from napari_medseg.workbench.companion import Companion
 from napari_medseg.workbench.corrector import Corrector
 from napari_medseg.workbench.editor import Editor
 from napari_medseg.workbench.lesson import NO_TEACHER, Tutor
@@ -93,6 +94,7 @@ class Workbench:
         self._shelf = Shelf(self._data / "models", self._warnings.put, bundled)
         self._recorder = Recorder(Store(self._data / "cases"), self._warnings.put)
         self._predictor, self._tutor = Predictor(), Tutor(self._recorder.settled)
+        self.companion = Companion(self._recorder)
         self.case: Case | None = None
         self.editor: Editor | None = None
         self.segmenter: ModelCard | None = self._shelf.chosen()
@@ -210,6 +212,7 @@ class Workbench:
 
     def _editor_of(self, case: Case, recovered: Recovered) -> Editor:
         corrector = Corrector(case, self._recorder, lambda: self._predictor.running)
+        corrector.replaced.connect(lambda gone: self.look_replaced.emit(gone))
         corrector.corrected.connect(lambda done: self.correction_committed.emit(done))
         corrector.marks_changed.connect(lambda: self.marks_changed.emit())
         corrector.names_changed.connect(lambda: self.names_changed.emit())
@@ -414,8 +417,9 @@ class Workbench:
 
     def close(self) -> None:
         """End everything within three seconds; what was corrected is on disk."""
-        with ThreadPoolExecutor(2) as pool:
-            ends = [pool.submit(child.close) for child in (self._predictor, self._tutor)]
+        children = (self._predictor, self._tutor, self.companion)
+        with ThreadPoolExecutor(len(children)) as pool:
+            ends = [pool.submit(child.close) for child in children]
             self.close_case()
             self._recorder.close()
         for end in ends:

@@ -16,6 +16,7 @@ from napari_medseg.correction.state import MOVED, Marked, Named, Sign, Vouched
 from napari_medseg.errors import InputError
 from napari_medseg.volume import Label
 from napari_medseg.workbench.case import READ_ONLY, Case, merged, offspring, unnamed
+from napari_medseg.workbench.previews import Replaced
 from napari_medseg.workbench.recorder import Recorder
 
 
@@ -26,6 +27,8 @@ class Corrector:
     -------
     noted
         A step that can be taken back.
+    replaced
+        A quick look is gone.
     corrected, marks_changed, names_changed
         Voxels changed, what is confirmed, or the list of structures.
     labels_changed, warned
@@ -38,6 +41,7 @@ class Corrector:
     """
 
     noted = Signal(object)
+    replaced = Signal(Replaced)
     corrected = Signal(Correction)
     marks_changed = Signal()
     names_changed = Signal()
@@ -60,15 +64,34 @@ class Corrector:
             return None
         correction = case.tracker.commit(box)
         if correction is None and deed.move:
-            self._recorder.keep(case, Sign(MOVED), self._predicting(), deed)
+            self._recorder.keep(case, Sign(MOVED), self._unsettled(), deed)
         if correction is not None:
-            self._recorder.keep(case, correction, self._predicting(), deed)
+            self._recorder.keep(case, correction, self._unsettled(), deed)
             born = born or self._born(parent)
             if deed.name and not deed.move:
                 self.noted.emit(replace(Stroke.of(correction, deed), born=born))
             self.rename(merged(case.names, merged(born, unnamed(case.present()))))
             self.corrected.emit(correction)
         return correction
+
+    def _unsettled(self) -> bool:
+        """Whether some labels are not final: then the mask is not kept as a whole."""
+        return self._predicting() or bool(self._case.previews)
+
+    def _vouch_for_looks(self, box: Box) -> None:
+        """What a person confirms is theirs, also where it is a quick look that no answer follows.
+
+        While a prediction runs a better answer is on its way, and they must wait for it.
+        """
+        case, tracker = self._case, self._case.tracker
+        if self._predicting() or not case.previews.seen(tracker, box):
+            return
+        seen, under = tracker.labels[box].copy(), case.previews.beneath(tracker, box)
+        tracker.receive(box, under)
+        for gone in case.previews.settle(tracker, box, under):
+            self.replaced.emit(gone)
+        tracker.labels[box] = seen
+        self.commit(box, Deed("as seen", time.time()))
 
     def _born(self, parent: int) -> tuple[Label, ...]:
         """Names for the structures that came without one, after another."""
@@ -94,6 +117,8 @@ class Corrector:
         case.check_writable()
         tracker, box = case.tracker, case.tracker.slice_box(axis, index)
         self.commit(box, Deed("stroke", time.time()))
+        if on:
+            self._vouch_for_looks(box)
         if on and case.previews.seen(tracker, box):
             raise InputError(
                 "a slice must show its final labels to be confirmed, this one still shows a quick "
@@ -103,7 +128,7 @@ class Corrector:
             deed = NO_DEED  # nothing to take back
         (tracker.confirm if on else tracker.unconfirm)(axis, index)
         seen = tracker.labels[box].copy(), tracker.baseline[box].copy()
-        self._recorder.keep(case, Marked(axis, index, on, *seen), self._predicting(), deed)
+        self._recorder.keep(case, Marked(axis, index, on, *seen), self._unsettled(), deed)
         if deed.name and not deed.move:
             self.noted.emit(Confirming(deed.name, deed.when, axis, index, on))
         self.marks_changed.emit()
@@ -113,6 +138,8 @@ class Corrector:
         case, tracker = self._case, self._case.tracker
         case.check_writable()
         self.commit(box, Deed("stroke", time.time()))
+        if on and bool((case.previews.shown(tracker, box) & where).any()):
+            self._vouch_for_looks(box)
         if on and bool((case.previews.shown(tracker, box) & where).any()):
             raise InputError(
                 "a structure must show its final labels to be confirmed, this one still shows a "
@@ -124,7 +151,7 @@ class Corrector:
             return 0
         tracker.vouch(box, fresh, on)
         seen = tracker.labels[box][fresh], tracker.baseline[box][fresh]
-        self._recorder.keep(case, Vouched(box, fresh, on, *seen), self._predicting(), deed)
+        self._recorder.keep(case, Vouched(box, fresh, on, *seen), self._unsettled(), deed)
         if deed.name and not deed.move:
             self.noted.emit(Vouching.of(box, fresh, on, deed))
         self.marks_changed.emit()
@@ -164,7 +191,7 @@ class Corrector:
         case.names = names
         if case.tracker.touched or self._recorder.begun:
             one = (done.before, done.after) if done is not None else (None, None)
-            self._recorder.keep(case, Named(names, *one), self._predicting(), deed)
+            self._recorder.keep(case, Named(names, *one), self._unsettled(), deed)
         if done is not None and not deed.move:
             self.noted.emit(done)
         self.names_changed.emit()

@@ -71,8 +71,16 @@ class Previews:
         under = self._without(tracker, box)
         changed = tracker.receive(box, values)
         shown = (tracker.source[box] == Source.MODEL) & (tracker.labels[box] == values)
+        for look in self._looks:
+            if look.box == box:  # only what a person painted over is still of that one
+                look.shown[tracker.source[box] == Source.MODEL] = False
+        self._looks = [look for look in self._looks if look.shown.any()]
         self._looks.append(_Look(box, values.astype(under.dtype), under, shown))
         return changed
+
+    def beneath(self, tracker: Tracker, box: Box) -> Labels:
+        """A copy of a box of the mask with what lies under the quick looks in their place."""
+        return self._without(tracker, box)
 
     def settle(self, tracker: Tracker, box: Box, values: Labels) -> list[Replaced]:
         """The better answer for a box is in the mask, but where a person painted."""

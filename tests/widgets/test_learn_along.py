@@ -1,0 +1,130 @@
+"""Learn as I paint: real strokes, a real learner beside, and what happens when it is killed."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from napari_medseg.jobs import Progress
+from napari_medseg.models import checkpoint
+from napari_medseg.models.build import build, weights_of
+from napari_medseg.models.config import NetworkConfig
+from napari_medseg.models.segmenter import Segmenter
+from napari_medseg.preprocess.recipe import Recipe
+from napari_medseg.volume import Label
+from napari_medseg.widgets.finetune_dock import FineTuneDock
+from napari_medseg.widgets.learn_along import learn_along_of
+
+TIMEOUT_MS = 40_000  # a child starts and imports torch on a busy machine
+STROKE = [(6, 10, 8), (6, 10, 12)]
+
+
+@pytest.fixture(scope="module")
+def doubtful_model(tmp_path_factory):
+    """Calls everything background, by so little that one stroke changes its mind."""
+    config = NetworkConfig(features=(4, 8), strides=((1, 1, 1), (2, 2, 2)), convs_per_stage=1)
+    weights = weights_of(build(config, in_channels=1, n_outputs=2))
+    for name, value in weights.items():
+        if "seg_layers" in name:
+            value[:] = torch.tensor([5e-4, 0.0]) if name.endswith("bias") else 0.0
+    recipe = Recipe((Label(1, "organ", "#3cb44b"),), patch=(8, 16, 16))
+    path = tmp_path_factory.mktemp("doubtful") / "doubtful.safetensors"
+    checkpoint.save(Segmenter("doubtful", config, weights, recipe), path)
+    return path
+
+
+@pytest.fixture
+def dock(viewer, desk, doubtful_model):
+    bench = desk.workbench
+    bench.adopt(bench.add_model(doubtful_model))
+    shown = FineTuneDock(viewer)
+    viewer.window.add_dock_widget(shown, name="Fine-tune")
+    desk.select_labels()
+    desk.labels.mode, desk.labels.brush_size = "paint", 3
+    viewer.dims.set_current_step(0, STROKE[0][0])
+    return shown
+
+
+def learner():
+    mine = psutil.Process().children(recursive=True)
+    (found,) = [one for one in mine if "napari_medseg.jobs" in " ".join(one.cmdline())]
+    return found
+
+
+def looks(desk) -> int:
+    """Voxels that the mask shows and nobody painted."""
+    return int(np.count_nonzero((desk.case.labels == 1) & (desk.case.source == 0)))
+
+
+def test_a_stroke_shows_what_it_teaches_and_switching_off_takes_it_back(
+    viewer, desk, dock, drag, qtbot
+):
+    dock.along.click()
+    drag(viewer, desk.labels, STROKE)
+    painted = desk.case.labels.copy()
+    assert painted.any()
+    focus = viewer.window._qt_window.focusWidget()
+    qtbot.waitUntil(lambda: looks(desk) > 0, timeout=TIMEOUT_MS)
+    along = learn_along_of(desk)
+    assert along.flash.shown >= 1
+    assert viewer.window._qt_window.focusWidget() is focus
+    assert viewer.layers.selection.active is desk.labels
+    np.testing.assert_array_equal(desk.case.mask().labels.sum(), painted.sum())
+    qtbot.waitUntil(lambda: along.flash.shown == 0, timeout=5000)
+    dock.along.click()
+    np.testing.assert_array_equal(desk.case.labels, painted)
+    qtbot.waitUntil(lambda: not along.run.running, timeout=TIMEOUT_MS)
+
+
+def test_a_killed_learner_is_told_once_and_can_be_switched_on_again(
+    viewer, desk, dock, drag, qtbot, said
+):
+    dock.along.click()
+    drag(viewer, desk.labels, STROKE)
+    qtbot.waitUntil(lambda: looks(desk) > 0, timeout=TIMEOUT_MS)
+    learner().kill()
+    drag(viewer, desk.labels, [(6, 18, 8), (6, 18, 12)])
+    painted = int(np.count_nonzero(desk.case.source))
+    qtbot.waitUntil(lambda: not dock.along.isChecked(), timeout=TIMEOUT_MS)
+    assert len([one for one in said() if "background process" in one]) == 1
+    assert int(desk.case.labels.sum()) == painted, "all strokes are there, and no quick look"
+    dock.along.click()
+    drag(viewer, desk.labels, STROKE[::-1])
+    drag(viewer, desk.labels, [(6, 4, 8), (6, 4, 12)])
+    qtbot.waitUntil(lambda: looks(desk) > 0, timeout=TIMEOUT_MS)
+
+
+def test_what_is_confirmed_with_a_quick_look_in_it_is_the_persons(viewer, desk, dock, drag, qtbot):
+    dock.along.click()
+    drag(viewer, desk.labels, STROKE)
+    qtbot.waitUntil(lambda: looks(desk) > 0, timeout=TIMEOUT_MS)
+    seen = desk.case.labels[6].copy()
+    desk.workbench.confirm_slice(0, 6)
+    dock.along.click()
+    np.testing.assert_array_equal(desk.case.labels[6], seen)
+    np.testing.assert_array_equal(desk.case.example().mask.labels[6], seen)
+
+
+def test_it_rests_while_a_fine_tune_runs_and_no_stroke_is_lost(
+    viewer, desk, dock, drag, qtbot, monkeypatch
+):
+    def lesson():
+        for _ in range(1000):
+            time.sleep(0.01)
+            yield Progress(0, 0)
+
+    along = learn_along_of(desk)
+    desk.learning.start(lesson())
+    dock.along.click()
+    drag(viewer, desk.labels, STROKE)
+    drag(viewer, desk.labels, [(6, 18, 8), (6, 18, 12)])
+    assert along.resting
+    assert len(along._waiting) == 2
+    assert looks(desk) == 0
+    desk.learning.stop()
+    qtbot.waitUntil(lambda: looks(desk) > 0, timeout=TIMEOUT_MS)
+    assert along._waiting == []
