@@ -94,7 +94,8 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error).lower()
-    return any(words in text for words in ("out of memory", "alloc_failed", "can't allocate"))
+    said = ("out of memory", "alloc_failed", "can't allocate", "not enough memory")
+    return any(words in text for words in said)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -18,16 +18,19 @@ class Clock:
         Likewise in steps.
     before_s
         Seconds that earlier parts of a resumed run took.
+    rested_s
+        Seconds since `started` that do not count: the run was paused.
     """
 
     seconds: float
     steps: int
     before_s: float = 0.0
+    rested_s: float = 0.0
     started: float = field(default_factory=time.monotonic)
 
     @property
     def spent_s(self) -> float:
-        return self.before_s + time.monotonic() - self.started
+        return self.before_s + time.monotonic() - self.started - self.rested_s
 
     def done(self, step: int) -> float:
         """Share of the run, in [0, 1]."""

@@ -143,3 +143,17 @@ class SliceSeen:
     def box(self) -> Box:
         z, y, x = (slice(a, a + n) for a, n in zip(self.start, self.labels.shape, strict=True))
         return z, y, x
+
+
+@dataclass(frozen=True)
+class Pause:
+    """May be sent to a running fine-tune: rest, or go on."""
+
+    on: bool = True
+
+
+@dataclass(frozen=True)
+class Rested:
+    """Told to what was paused: how many seconds of its time do not count."""
+
+    seconds: float

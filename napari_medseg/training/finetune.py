@@ -24,6 +24,7 @@ from napari_medseg.training.examples import lessons_of, strange_values
 from napari_medseg.training.gate import Held, Verdict, hold_back, verdict
 from napari_medseg.training.memory import renewed
 from napari_medseg.training.newlabels import doubted, widened
+from napari_medseg.training.pausing import pausable
 from napari_medseg.training.runrecord import case_hash, record
 from napari_medseg.training.split import Split, split_in, split_of
 from napari_medseg.training.study import Snapshot, Study
@@ -99,6 +100,8 @@ def fine_tune_file(
 ) -> Job[OutcomeCard]:
     """As `fine_tune`, from file to file: the candidate is saved at `out`, adopted or not.
 
+    May be sent a `Pause`.
+
     Raises
     ------
     ModelError
@@ -109,7 +112,8 @@ def fine_tune_file(
         The candidate cannot be saved.
     """
     split = split_of(known or {})
-    outcome = yield from fine_tune(checkpoint.load(model_path), examples, config, split)
+    job = fine_tune(checkpoint.load(model_path), examples, config, split)
+    outcome = yield from pausable(job)
     yield Progress(0, 0, "Saving the new model")
     return OutcomeCard(
         candidate=checkpoint.save(outcome.candidate, out),

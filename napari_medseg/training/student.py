@@ -53,10 +53,27 @@ class Student:
         self.slowdown = 1.0
         self.steps = 0
         self._bad = 0
-        self._dtype = _half(precision, device)
-        self._scaler = torch.amp.GradScaler("cuda", enabled=self._dtype is torch.float16)
+        self._precision = precision
+        self._choose_type()
         free = [one for one in self.network.parameters() if one.requires_grad]
         self.optimiser = _optimiser(optimiser, free, weight_decay)
+
+    def move(self, device: torch.device) -> None:
+        """Go on on another device; what a failed step left behind is forgotten."""
+        self.optimiser.zero_grad(set_to_none=True)
+        if device == self.device:
+            return
+        self.network.to(device)
+        self.average.to(device)
+        self.optimiser.load_state_dict(
+            self.optimiser.state_dict()
+        )  # moves to where the weights are
+        self.device = device
+        self._choose_type()
+
+    def _choose_type(self) -> None:
+        self._dtype = _half(self._precision, self.device)
+        self._scaler = torch.amp.GradScaler("cuda", enabled=self._dtype is torch.float16)
 
     def half(self) -> AbstractContextManager[Any]:
         """In here layers compute in the faster type, where there is one."""

@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from napari_medseg.errors import TrainingError
-from napari_medseg.inference.device import choose
+from napari_medseg.inference.device import choose, empty_cache
 from napari_medseg.inference.regrid import painted, winners
-from napari_medseg.jobs import Job, Progress
+from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.models.build import load_weights, mean_of, network_of, weights_of
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.training.clock import Clock
 from napari_medseg.training.config import IGNORE, FineTuneConfig, Optimiser, Precision, Schedule
-from napari_medseg.training.events import StepDone, Validated
+from napari_medseg.training.events import Rested, StepDone, Validated
 from napari_medseg.training.examples import exam_box
 from napari_medseg.training.gate import Held, Marks, forgotten
 from napari_medseg.training.loss import memory_loss, segmentation_loss
@@ -26,6 +26,7 @@ from napari_medseg.training.memory import lessons_in
 from napari_medseg.training.meter import Meter
 from napari_medseg.training.newlabels import fitted, merged
 from napari_medseg.training.parts import learner, plain, pull
+from napari_medseg.training.room import Room
 from napari_medseg.training.sampling import Lesson, Sampler, with_places
 from napari_medseg.training.student import Student, decayed, mix
 from napari_medseg.training.validate import Exam, examine, scores, segmented
@@ -54,6 +55,9 @@ class Study:
         self.known = known or self.recipe.n_outputs  # the outputs from here on are new
         self.config = config
         self.device = choose(config.device)
+        stride = segmenter.network.total_stride
+        z, y, x = (1,) * (3 - len(stride)) + tuple(stride)
+        self.room = Room(self.device, config.batch, self.recipe.patch, (z, y, x))
         self.half = config.precision is not Precision.FULL
         belongs = self.recipe.belongs
         self.regions = torch.tensor(belongs, device=self.device) if belongs else None
@@ -79,8 +83,7 @@ class Study:
 
         A few scans are soon learnt by heart: what scores best on the others is often not the last.
         """
-        corrected = self._sampler([one for one in self.lessons if one.places], self._share())
-        replayed = self._sampler(self.replayed, self.config.batch - self._share())
+        corrected, replayed = self._samplers()
         meter = Meter(before.anchors, self.config.worst_drop)
         self.clock = Clock(self.clock.seconds, self.clock.steps)
         step, passed = 0, 0
@@ -89,10 +92,19 @@ class Study:
             if math.floor(done * self.config.validations) > passed:
                 passed = math.floor(done * self.config.validations)
                 best = yield from self._look(step, best, before, meter)
-            batch = self._batch(corrected, replayed, step)
-            loss = self._step(*batch, decayed(Schedule.COSINE, done), meter.strength)
-            step += 1
-            yield StepDone(step, self.clock.steps, loss, self.clock.left_s(step))
+            try:
+                batch = self._batch(corrected, replayed, step)
+                loss = self._step(*batch, decayed(Schedule.COSINE, done), meter.strength)
+            except (RuntimeError, MemoryError) as error:
+                self.room, said = self.room.less(error)
+            else:
+                step += 1
+                told = yield StepDone(step, self.clock.steps, loss, self.clock.left_s(step))
+                self.clock.rested_s = told.seconds if isinstance(told, Rested) else 0.0
+                continue
+            self._move(self.room.device)
+            corrected, replayed = self._samplers()
+            yield Notice(said)
         return (yield from self._look(step, best, before, meter))
 
     def score(self, network: nn.Module) -> Job[Marks]:
@@ -103,16 +115,27 @@ class Study:
 
     # -- what it sees -------------------------------------------------------------------------
 
-    def _share(self) -> int:
-        """How many patches of a batch are of corrected scans; the others are of the memory."""
-        return self.config.batch if not self.replayed else max(1, math.ceil(self.config.batch / 2))
+    def _samplers(self) -> tuple[Sampler | None, Sampler | None]:
+        """Of corrected scans, and of the memory: each half of a batch, or a patch at least."""
+        batch = self.room.batch
+        share = batch if not self.replayed else max(1, math.ceil(batch / 2))
+        corrected = self._sampler([one for one in self.lessons if one.places], share)
+        return corrected, self._sampler(self.replayed, batch - share)
+
+    def _move(self, device: torch.device) -> None:
+        """Go on elsewhere, or here with what the failed step took given back."""
+        self.student.move(device)
+        self.parent, self.whole = self.parent.to(device), self.whole.to(device)
+        self.regions = None if self.regions is None else self.regions.to(device)
+        empty_cache(self.device)
+        self.device = device
 
     def _sampler(self, lessons: Sequence[Lesson], batch: int) -> Sampler | None:
         if not lessons or not batch:
             return None
         return Sampler(
             _newest_oftener(lessons),
-            self.recipe.patch,
+            self.room.patch,
             batch,
             self.recipe.mirror_axes,
             self.config.augmentation,

@@ -44,7 +44,7 @@ class Companion:
         before = case.labels[box].copy()
         beneath = case.previews.beneath(tracker, box)
         values = np.where(seen.learned, seen.labels, beneath).astype(case.labels.dtype)
-        if case.previews.write(tracker, box, values):
+        if case.previews.write(tracker, box, values, awaited=False):
             self._recorder.model_wrote()
         changed = np.asarray(case.labels[box] != before)
         return changed if changed.any() else None

@@ -81,10 +81,10 @@ class Corrector:
     def _vouch_for_looks(self, box: Box) -> None:
         """What a person confirms is theirs, also where it is a quick look that no answer follows.
 
-        While a prediction runs a better answer is on its way, and they must wait for it.
+        While a prediction runs one is on its way, and they must wait for it.
         """
         case, tracker = self._case, self._case.tracker
-        if self._predicting() or not case.previews.seen(tracker, box):
+        if case.previews.awaited or not case.previews.seen(tracker, box):
             return
         seen, under = tracker.labels[box].copy(), case.previews.beneath(tracker, box)
         tracker.receive(box, under)

@@ -61,13 +61,18 @@ class Previews:
 
     def __init__(self) -> None:
         self._looks: list[_Look] = []
+        self.awaited = True
         self._aside: list[tuple[_Look, Bools]] = []
 
     def __bool__(self) -> bool:
         return bool(self._looks)
 
-    def write(self, tracker: Tracker, box: Box, values: Labels) -> bool:
-        """Write a quick look where nobody painted or confirmed; whether a voxel changed."""
+    def write(self, tracker: Tracker, box: Box, values: Labels, awaited: bool = True) -> bool:
+        """Write a quick look where nobody painted or confirmed; whether a voxel changed.
+
+        `awaited`: whether a better answer follows by itself.
+        """
+        self.awaited = awaited
         under = self._without(tracker, box)
         changed = tracker.receive(box, values)
         shown = (tracker.source[box] == Source.MODEL) & (tracker.labels[box] == values)
