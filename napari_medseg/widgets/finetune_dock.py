@@ -56,6 +56,7 @@ class FineTuneDock(style.Column):
         self.corrected = style.hint(color="")
         self.reason = style.hint()
         self.run = style.button("Start", "The model learns; go on painting meanwhile")
+        self.pause = style.button("Pause", "It rests and keeps what it learned; Resume goes on")
         self.form = Form(FineTuneConfig(), SHOWN)
         self.settings = QCollapsible("Settings", expandedIcon="▾", collapsedIcon="▸")
         self.settings.setDuration(0)
@@ -73,7 +74,8 @@ class FineTuneDock(style.Column):
         self.along = QCheckBox("Learn as I paint")
         self.along.setToolTip(ALONG_TIP)
         self.along_state = style.hint()
-        self.add(self.run, self.bar, self.state, self.notices, self.along, self.along_state)
+        self.add(style.row(self.run, self.pause, stretch=(3, 1)))
+        self.add(self.bar, self.state, self.notices, self.along, self.along_state)
 
     def _build_outcome(self) -> None:
         self.outcome = QWidget()
@@ -101,6 +103,7 @@ class FineTuneDock(style.Column):
     def _connect(self) -> None:
         desk = self.desk
         self.run.clicked.connect(self.toggle)
+        self.pause.clicked.connect(lambda: desk.learning.pause(not desk.learning.paused))
         self.learn_along = learn_along_of(desk)
         self.along.toggled.connect(self._switch_along)
         self.learn_along.changed.connect(self._show_along)
@@ -192,6 +195,8 @@ class FineTuneDock(style.Column):
         else:
             self.run.setStyleSheet("")  # first comes the decision below
         self.run.setEnabled(not run.stopping and (run.running or not self._reason()))
+        self.pause.setVisible(run.running)
+        self.pause.setText("Resume" if run.paused else "Pause")
 
     def _show_run(self) -> None:
         run = self.desk.learning
@@ -217,6 +222,8 @@ class FineTuneDock(style.Column):
         run = self.desk.learning
         if not run.running:
             return ""
+        if run.paused:
+            return f"Paused after {words(len(run.steps), 'step')}"
         if not run.steps:
             return (run.progress.text if run.progress else "") or "Starting…"
         of = f" of {run.total_steps}" if run.total_steps else ""

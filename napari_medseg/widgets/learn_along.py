@@ -77,6 +77,7 @@ class LearnAlong(QObject):
         desk.case_changed.connect(self._begin_anew)
         for one in (desk.prediction, desk.learning):
             one.changed.connect(self._go_on)
+        desk.prediction.changed.connect(self._make_way)
 
     def switch(self, on: bool) -> None:
         """Begin to learn along, or end it: then its quick looks are taken back."""
@@ -155,6 +156,10 @@ class LearnAlong(QObject):
     def _go_on(self) -> None:
         if self._waiting and self.run.running and not self.resting:
             self.run.tell(Strokes(tuple(self._waiting)))
+
+    def _make_way(self) -> None:
+        """A fine-tune rests while a prediction runs: somebody waits for that one."""
+        self._desk.learning.make_way(self._desk.prediction.running)
 
     # -- what it says -------------------------------------------------------------------------
 

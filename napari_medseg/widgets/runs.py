@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medseg.inference.events import BoxDone, Prediction
 from napari_medseg.jobs import Job, Notice, Progress
-from napari_medseg.training.events import Dice, StepDone, Validated
+from napari_medseg.training.events import Dice, Pause, StepDone, Validated
 from napari_medseg.widgets.notices import tell_error
 from napari_medseg.widgets.worker import TICK_MS, Worker
 
@@ -158,10 +158,14 @@ class PredictRun(Run):
 
 
 class LearnRun(Run):
-    """A running fine-tune; keeps its curves."""
+    """A running fine-tune; keeps its curves.
+
+    It rests while the user wants it to, and while a prediction needs the processor.
+    """
 
     def clear(self) -> None:
         super().clear()
+        self.paused = self._makes_way = False
         self.steps: list[int] = []
         self.losses: list[float] = []
         self.checks: list[tuple[int, float]] = []  # step, mean Dice
@@ -180,6 +184,18 @@ class LearnRun(Run):
                 self.anchors.append(event.anchors)
         else:
             super().take(event)
+
+    def pause(self, on: bool) -> None:
+        """The user wants it to rest, or to go on."""
+        self.paused = on
+        self.tell(Pause(self.paused or self._makes_way))
+        self.changed.emit()
+
+    def make_way(self, on: bool) -> None:
+        """Something more urgent runs, or no more."""
+        if on != self._makes_way and self.running:
+            self._makes_way = on
+            self.tell(Pause(self.paused or on))
 
 
 def mean_dice(dice: Dice) -> float:

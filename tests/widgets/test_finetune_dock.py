@@ -200,3 +200,23 @@ def test_the_docks_open_as_tabs_in_the_order_of_the_work_and_only_once(viewer):
 )
 def test_the_time_left_is_told_as_people_say_it(seconds, words):
     assert time_left(seconds) == words
+
+
+def test_a_fine_tune_that_is_paused_rests_and_goes_on_where_it_was(viewer, desk, qtbot):
+    dock = shown(viewer)
+    correct(desk)
+    start_quick(dock, steps=400)
+    qtbot.waitUntil(lambda: len(desk.learning.steps) > 3, timeout=TIMEOUT_MS)
+    dock.pause.click()
+    assert dock.pause.text() == "Resume"
+    child = children()[0]
+    qtbot.wait(300)
+    done, busy = len(desk.learning.steps), child.cpu_times().user
+    qtbot.wait(500)
+    assert len(desk.learning.steps) == done
+    assert child.cpu_times().user - busy < 0.1
+    assert dock.state.text() == f"Paused after {done} steps"
+    dock.pause.click()
+    qtbot.waitUntil(lambda: len(desk.learning.steps) > done + 3, timeout=TIMEOUT_MS)
+    dock.run.click()
+    qtbot.waitUntil(lambda: not desk.learning.running, timeout=TIMEOUT_MS)
