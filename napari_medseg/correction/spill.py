@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -10,12 +11,32 @@ import numpy.typing as npt
 from isal import isal_zlib
 
 
+class Drawer:
+    """A temporary file that is closed, and so gone, with its last reader."""
+
+    def __init__(self) -> None:
+        self.file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  closed below
+        weakref.finalize(self, self.file.close)
+
+    def put(self, content: bytes) -> int:
+        """Write it at the end; where it begins."""
+        offset, left = self.file.seek(0, 2), memoryview(content)
+        while left:
+            left = left[self.file.write(left) :]
+        return offset
+
+    def take(self, offset: int, length: int) -> bytes:
+        """What lies there."""
+        self.file.seek(offset)
+        return self.file.read(length)
+
+
 @dataclass(frozen=True, eq=False)
 class Packed:
     """An array's bytes, compressed: `content` is in memory, or else they are in a file."""
 
     content: bytes = b""
-    file: IO[bytes] | None = field(default=None, repr=False)
+    file: Drawer | None = field(default=None, repr=False)
     offset: int = 0
     length: int = 0
 
@@ -29,16 +50,13 @@ class Spill:
     """A temporary file that is made when it is needed, and gone with the process."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] | None = None
+        self._drawer: Drawer | None = None
 
     def put(self, packed: Packed) -> Packed:
         """The same in the file; OSError where the disk is full."""
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  gone with its last reader
-        offset, left = self._file.seek(0, 2), memoryview(packed.content)
-        while left:
-            left = left[self._file.write(left) :]
-        return Packed(b"", self._file, offset, len(packed.content))
+        self._drawer = self._drawer or Drawer()
+        offset = self._drawer.put(packed.content)
+        return Packed(b"", self._drawer, offset, len(packed.content))
 
 
 def pack(array: npt.NDArray[Any]) -> Packed:
@@ -48,8 +66,8 @@ def pack(array: npt.NDArray[Any]) -> Packed:
 
 def unpack(packed: Packed) -> bytes:
     """The bytes again."""
-    content = packed.content
-    if packed.file is not None:
-        packed.file.seek(packed.offset)
-        content = packed.file.read(packed.length)
+    if packed.file is None:
+        content = packed.content
+    else:
+        content = packed.file.take(packed.offset, packed.length)
     return bytes(isal_zlib.decompress(content))

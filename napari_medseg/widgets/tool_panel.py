@@ -40,6 +40,7 @@ class ToolPanel(QWidget):
         self.choose.setToolTip("Tools that propose a change, which you accept or not")
         self.menu = menu_of(catalogue(), self.run.choose)
         self.choose.setMenu(self.menu)
+        style.narrow(self.choose)
         self.tip, self.said = style.hint(), style.hint(color="")
         self.body = QWidget()
         inner = style.column(self.body)
@@ -84,7 +85,7 @@ class ToolPanel(QWidget):
         if tool is not self._shown:
             self._shown = tool
             self._build_form(tool)
-            self.choose.setText(CHOOSE if tool is None else f"{tool.group}: {tool.name}")
+            self.choose.setText(CHOOSE if tool is None else tool.name)
             style.say(self.tip, "" if tool is None else tool.tip)
         self.body.setVisible(tool is not None)
         if tool is None:
@@ -100,11 +101,13 @@ class ToolPanel(QWidget):
     def _build_form(self, tool: Tool | None) -> None:
         if self._form is not None:
             self._form_place.removeWidget(self._form)
+            self._form.hide()  # it goes later, and would shine through the next one until then
             self._form.deleteLater()
             self._form = None
         if tool is None or not shown_knobs(tool.knobs):
             return
-        self._form = Form(tool.knobs, {name: words_of(name) for name in shown_knobs(tool.knobs)})
+        knobs = self.run.knobs  # as they fit the scan
+        self._form = Form(knobs, {name: words_of(name) for name in shown_knobs(knobs)})
         for widget in self._form.fields.values():
             widget.changed.connect(self._turn)
         self._form_place.addWidget(self._form)

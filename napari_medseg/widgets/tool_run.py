@@ -19,6 +19,7 @@ from napari_medseg.correction.tools.tool import (
     Proposal,
     Tool,
     Wants,
+    fitted,
     propose,
     still_fits,
 )
@@ -105,6 +106,8 @@ class ToolRun(QObject):
         """Take a tool up; what it wants to be shown is drawn on the mask's layer."""
         self.cancel()
         self.tool, self.knobs = tool, tool.knobs
+        if (case := self._desk.case) is not None:
+            self.knobs = fitted(tool.knobs, case.volume.geometry.spacing_mm)
         layer = self._desk.labels
         if layer is not None:
             self._desk.select_labels()

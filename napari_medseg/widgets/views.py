@@ -159,7 +159,9 @@ class Views(QObject):
         """Show what the state says."""
         self.bar.setVisible(self.open)
         self.status.setVisible(self.open)
+        self._busy = True  # a view that comes to light says where it is before it was told
         self._stage.show(self.four and bool(self.panes), self.state.enlarged)
+        self._busy = False
         if self._solid is not None:
             self._solid.set_on(self.four and self.state.enlarged in (-1, SOLID))
         self._tell()

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from mouse import send
+from in_views import (
+    CORONAL,
+    MIDDLE,
+    NONE,
+    PLAIN,
+    SAGITTAL,
+    eye_of,
+    four_views,
+    mouse,
+    spot,
+    stroke,
+)
 from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
@@ -15,52 +26,12 @@ from qtpy.QtWidgets import QApplication
 
 from napari_medseg.widgets.attach import show_dock
 from napari_medseg.widgets.brush_state import Tool
-from napari_medseg.widgets.view_pane import Eye
-
-CORONAL, SAGITTAL = 1, 2
-LEFT, MIDDLE, RIGHT = (
-    Qt.MouseButton.LeftButton,
-    Qt.MouseButton.MiddleButton,
-    Qt.MouseButton.RightButton,
-)
-NONE, PLAIN, SHIFT = (
-    Qt.MouseButton.NoButton,
-    Qt.KeyboardModifier.NoModifier,
-    Qt.KeyboardModifier.ShiftModifier,
-)
 
 
 @pytest.fixture
 def views(desk, drag, qtbot):
     """All four views of the small scan, whose own axes are flipped and spacing is (2, .5, .5)."""
-    show_dock(desk.viewer, "Correct")
-    made = desk.views
-    made.show_four(True)
-    qtbot.waitUntil(lambda: all(pane.seen for pane in made.panes.values()), timeout=10_000)
-    qtbot.wait(150)
-    return made
-
-
-def eye_of(views, number: int) -> Eye:
-    return views.panes[number].eye if number else views.main
-
-
-def spot(views, number: int, voxel: Sequence[int]) -> QPointF:
-    """Where a voxel lies on a view's canvas, as napari's own scene says."""
-    eye, layer = eye_of(views, number), views.desk.labels
-    world = np.asarray(layer.data_to_world(voxel))[list(eye.model.dims.displayed)]
-    qt = views.panes[number].qt_viewer if number else views.desk.viewer.window._qt_viewer
-    x, y, _, w = qt.canvas.view.scene.transform.map([*world[::-1], 0, 1])[:4]
-    return QPointF(x / w, y / w)
-
-
-def stroke(views, number: int, voxels: Sequence[Sequence[int]], button=LEFT) -> None:
-    canvas = eye_of(views, number).canvas
-    spots = [spot(views, number, voxel) for voxel in voxels]
-    send(canvas, QEvent.Type.MouseButtonPress, spots[0], button, button)
-    for place in spots[1:]:
-        send(canvas, QEvent.Type.MouseMove, place, NONE, button)
-    send(canvas, QEvent.Type.MouseButtonRelease, spots[-1], button, NONE)
+    return four_views(desk, qtbot)
 
 
 def turn(canvas, notches: int) -> None:
@@ -242,7 +213,7 @@ def _the_solid_view_is_no_mirror(views, qtbot):
 
 def hover(views, number: int, voxel: Sequence[int]) -> None:
     canvas = eye_of(views, number).canvas
-    send(canvas, QEvent.Type.MouseMove, spot(views, number, voxel), NONE, NONE)
+    mouse(canvas, QEvent.Type.MouseMove, spot(views, number, voxel), NONE, NONE)
 
 
 def test_this_slice_is_right_means_the_view_under_the_mouse(views, qtbot):

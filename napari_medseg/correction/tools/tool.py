@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,18 @@ class Proposal:
 
 
 ADDED, REMOVED, OTHER = 1, 2, 3
+SIZES = ("radius_mm", "sigma_mm", "by_mm", "thickness_mm")
+
+
+def fitted(knobs: Any, spacing_mm: tuple[float, float, float]) -> Any:
+    """The knobs for a grid: a size below its voxels', that would change nothing, is one voxel.
+
+    The voxels are measured in the plane where they are finest, and rounded up to half a mm.
+    """
+    voxel_mm = sorted(spacing_mm)[1]
+    sizes = {one.name: getattr(knobs, one.name) for one in fields(knobs) if one.name in SIZES}
+    small = {name: ceil(2 * voxel_mm) / 2 for name, mm in sizes.items() if mm < voxel_mm}
+    return replace(knobs, **small)
 
 
 def propose(
