@@ -222,6 +222,8 @@ class FineTuneConfig:
     new_labels
         Whether a structure that was painted and named, and that the model does not know, becomes a
         label more of it; else its voxels teach nothing.
+    run_folder
+        Where the state for going on after an interruption is kept; empty keeps none.
     """
 
     steps: Annotated[int, {"min": 1, "max": 100_000}] = 200
@@ -244,6 +246,7 @@ class FineTuneConfig:
     device: str = "auto"
     threads: Annotated[int, {"min": 0, "max": 1024}] = 0
     seed: Annotated[int, {"min": 0, "max": 2**31 - 1}] = 0
+    run_folder: str = ""
 
     def __post_init__(self) -> None:
         check_bounds(self)

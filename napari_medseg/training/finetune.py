@@ -24,6 +24,7 @@ from napari_medseg.training.examples import lessons_of, strange_values
 from napari_medseg.training.gate import Held, Verdict, hold_back, verdict
 from napari_medseg.training.memory import renewed
 from napari_medseg.training.newlabels import doubted, widened
+from napari_medseg.training.notebook import Notebook
 from napari_medseg.training.pausing import pausable
 from napari_medseg.training.runrecord import case_hash, record
 from napari_medseg.training.split import Split, split_in, split_of
@@ -69,12 +70,14 @@ def fine_tune(
         split = split_of(segmenter.lineage.split).joined(known).joined(split_in(segmenter.memory))
         held = hold_back(lessons_of(examples, recipe, config.ignore), split, config.seed)
         study = Study(learner, held, config, segmenter.recipe.n_outputs)
+        study.notebook = _notebook(config, segmenter, held)
         before = yield from study.score(study.whole)
         yield Validated(0, before.exam.dice, before.exam.jaccard, before.anchors.dice)
         best = yield from study.teach(before)
         said = verdict(before, best.marks, held.how, config.worst_drop)
         if not config.gate:
             said = Verdict(True, f"adopted without a gate: {said.why}")
+        study.notebook.finish()
         rules = upheld(recipe.clean, examples)
         candidate = _candidate(segmenter, learner, held, config, best, said, rules)
         return Outcome(
@@ -89,6 +92,14 @@ def fine_tune(
         )
     finally:
         torch.set_num_threads(threads)
+
+
+def _notebook(config: FineTuneConfig, segmenter: Segmenter, held: Held) -> Notebook:
+    """Where this fine-tune keeps its state; another one would not go on with it."""
+    if not config.run_folder:
+        return Notebook(config, "", ())
+    cases = (case_hash(one.image.float().numpy(), one.target.numpy()) for one in held.train)
+    return Notebook(config, checkpoint.weights_hash(checkpoint.joined(segmenter)), list(cases))
 
 
 def fine_tune_file(
@@ -152,7 +163,7 @@ def _candidate(
             how="finetune",
             cases=len(held.train),
             scores=dict(best.marks.exam.dice),
-            config=as_json(config),
+            config=as_json(replace(config, run_folder="")),
             note=f"after {best.step} steps, {said.why}",
             split=held.split.plain(),
             run=record(

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,6 +26,7 @@ from napari_medseg.training.loss import memory_loss, segmentation_loss
 from napari_medseg.training.memory import lessons_in
 from napari_medseg.training.meter import Meter
 from napari_medseg.training.newlabels import fitted, merged
+from napari_medseg.training.notebook import Notebook, going_on, marks_of, plain_marks
 from napari_medseg.training.parts import learner, plain, pull
 from napari_medseg.training.room import Room
 from napari_medseg.training.sampling import Lesson, Sampler, with_places
@@ -73,6 +75,7 @@ class Study:
         self.exam = [self._whole_slices(exam_box(one, self.recipe)) for one in held.exam]
         self.anchors = lessons_in(segmenter.memory, True)
         self.replayed = lessons_in(segmenter.memory, False) if config.replay else []
+        self.notebook = Notebook(replace(config, run_folder=""), "", ())
         self.clock = Clock(config.minutes * 60, 0 if config.minutes else config.steps)
         self.lessons = [self._centred(one) for one in held.train]
         if not any(one.places for one in self.lessons):
@@ -88,6 +91,9 @@ class Study:
         self.clock = Clock(self.clock.seconds, self.clock.steps)
         step, passed = 0, 0
         best: Snapshot | None = None
+        if (kept := self.notebook.load()) is not None:
+            step, passed, best = self._restore(kept, meter)
+            yield Notice(going_on(kept))
         while (done := self.clock.done(step)) < 1:
             if math.floor(done * self.config.validations) > passed:
                 passed = math.floor(done * self.config.validations)
@@ -99,13 +105,39 @@ class Study:
                 self.room, said = self.room.less(error)
             else:
                 step += 1
-                told = yield StepDone(step, self.clock.steps, loss, self.clock.left_s(step))
+                try:
+                    told = yield StepDone(step, self.clock.steps, loss, self.clock.left_s(step))
+                except GeneratorExit:
+                    self.notebook.save(self._state(step, passed, best, meter))
+                    raise
+                if self.notebook.due:
+                    self.notebook.save(self._state(step, passed, best, meter))
                 self.clock.rested_s = told.seconds if isinstance(told, Rested) else 0.0
                 continue
             self._move(self.room.device)
             corrected, replayed = self._samplers()
             yield Notice(said)
         return (yield from self._look(step, best, before, meter))
+
+    def _state(self, step: int, passed: int, best: Snapshot | None, meter: Meter) -> dict[str, Any]:
+        """All that it needs to go on, as tensors and plain values."""
+        kept = best and {"weights": best.weights, "step": best.step, **plain_marks(best.marks)}
+        return {
+            "student": self.student.state(),
+            "step": step,
+            "passed": passed,
+            "best": kept,
+            "strength": meter.strength,
+            "spent_s": self.clock.spent_s,
+        }
+
+    def _restore(self, kept: dict[str, Any], meter: Meter) -> tuple[int, int, Snapshot | None]:
+        """Go on from there; the step, the validations that were, and the best so far."""
+        self.student.restore(kept["student"])
+        meter.strength, self.clock.before_s = kept["strength"], kept["spent_s"]
+        one = kept["best"]
+        best = None if one is None else Snapshot(one["weights"], marks_of(one), one["step"])
+        return kept["step"], kept["passed"], best
 
     def score(self, network: nn.Module) -> Job[Marks]:
         """The network's scores on what was held back, and on the anchors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,9 @@ class Tutor:
     ) -> Job[OutcomeCard]:
         """The job that teaches a copy of a model and saves it at `out`.
 
-        The other cases are read from the disk when the job runs, on its thread. Who examines the
-        `family` of models stays out of its lessons for ever.
+        One that was interrupted goes on, if nothing was corrected since and the settings are the
+        same. The other cases are read from the disk when the job runs, on its thread. Who examines
+        the `family` of models stays out of its lessons for ever.
 
         Raises
         ------
@@ -83,6 +85,8 @@ class Tutor:
             examples = [*own, *others]
             if not examples:
                 raise InputError(NO_TEACHER)
+            kept = self._settled().folder / f"lesson-{family or 'none'}"
+            config = replace(config, run_folder=config.run_folder or str(kept))
             outcome: OutcomeCard = yield from self._child.run(
                 FINE_TUNE, card.path, examples, config, out, self.sides(family)
             )

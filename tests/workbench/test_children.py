@@ -15,8 +15,9 @@ from napari_medseg.correction.record import Source
 from napari_medseg.errors import InputError, WorkerDied
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.events import LookAt
-from napari_medseg.jobs import Job, Progress, finish
+from napari_medseg.jobs import Job, Notice, Progress, finish
 from napari_medseg.training.config import FineTuneConfig
+from napari_medseg.training.events import StepDone
 from napari_medseg.volume import Volume
 from napari_medseg.workbench import Workbench, lesson
 
@@ -217,6 +218,29 @@ def test_the_whole_loop_with_a_real_network(bench: Workbench, scan: Volume) -> N
     bench.use(outcome)
     predict(bench)
     np.testing.assert_array_equal(case.labels, case.volume.array > 0)
+
+
+def test_a_fine_tune_that_was_interrupted_goes_on_after_a_restart(
+    tmp_path: Path, models: Path, scan: Volume
+) -> None:
+    config = FineTuneConfig(steps=4, batch=1, validations=1, device="cpu", threads=1)
+    first = Workbench(tmp_path, models)
+    case = first.open_case(scan)
+    case.labels[:] = case.volume.array > 0
+    for index in range(len(case.labels)):
+        first.confirm_slice(0, index)
+    job = first.fine_tune(config)
+    while not isinstance(next(job), StepDone):
+        pass
+    job.close()
+    first.close()
+    second = Workbench(tmp_path, models)
+    second.open_case(scan)
+    events: list[object] = []
+    finish(second.fine_tune(config), events.append)
+    second.close()
+    assert any("Going on" in one.text for one in events if isinstance(one, Notice))
+    assert 1 not in [one.step for one in events if isinstance(one, StepDone)]
 
 
 def _until_progress(job: Job[Any]) -> None:

@@ -1,0 +1,53 @@
+"""A fine-tune that is interrupted goes on where it was, and ends as if it had not been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from napari_medseg.correction.record import Example
+from napari_medseg.jobs import Notice, finish
+from napari_medseg.models.segmenter import Segmenter
+from napari_medseg.training.config import FineTuneConfig
+from napari_medseg.training.events import StepDone
+from napari_medseg.training.session import fine_tune
+
+
+def config(folder: Path | str = "", steps: int = 6) -> FineTuneConfig:
+    return FineTuneConfig(
+        steps=steps, batch=1, validations=2, device="cpu", threads=1, run_folder=str(folder)
+    )
+
+
+def interrupt(segmenter: Segmenter, examples: list[Example], folder: Path, after: int) -> None:
+    job = fine_tune(segmenter, examples, config(folder))
+    while not (isinstance(event := next(job), StepDone) and event.step == after):
+        pass
+    job.close()
+
+
+@pytest.mark.parametrize("after", [2, 5])
+def test_it_goes_on_and_ends_with_the_same_weights(
+    segmenter: Segmenter, examples: list[Example], tmp_path: Path, after: int
+) -> None:
+    whole = finish(fine_tune(segmenter, examples, config()))
+    interrupt(segmenter, examples, tmp_path, after)
+    events: list[object] = []
+    again = finish(fine_tune(segmenter, examples, config(tmp_path)), events.append)
+    assert next(one.step for one in events if isinstance(one, StepDone)) == after + 1
+    assert any("Going on" in one.text for one in events if isinstance(one, Notice))
+    same = (torch.equal(a, again.candidate.weights[n]) for n, a in whole.candidate.weights.items())
+    assert all(same)
+    assert str(tmp_path) not in str(again.candidate.lineage.config)
+
+
+@pytest.mark.parametrize(("cases", "steps"), [(3, 6), (4, 5)])
+def test_with_other_examples_or_settings_it_begins_anew(
+    segmenter: Segmenter, examples: list[Example], tmp_path: Path, cases: int, steps: int
+) -> None:
+    interrupt(segmenter, examples, tmp_path, 2)
+    events: list[object] = []
+    finish(fine_tune(segmenter, examples[:cases], config(tmp_path, steps)), events.append)
+    assert [one.step for one in events if isinstance(one, StepDone)] == list(range(1, steps + 1))
