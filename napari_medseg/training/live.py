@@ -67,8 +67,8 @@ class LiveConfig:
     anchor
         Share of the way back to the parent's weights that each step goes.
     threads
-        0 leaves one processor to the window: threads that wait for a busy one took ten times as
-        long as one thread alone.
+        0 leaves one processor to the window: on two busy ones two threads, which wait for each
+        other, took several times as long as one.
     """
 
     steps: Annotated[int, {"min": 1, "max": 100}] = 6
