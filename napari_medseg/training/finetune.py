@@ -65,8 +65,7 @@ def fine_tune(
         recipe = learner.recipe
         if strange := strange_values(examples, recipe, config.ignore):
             notices.append(f"The model does not know label {strange[0]}: its voxels teach nothing")
-        for text in notices:
-            yield Notice(text)
+        yield from map(Notice, notices)
         split = split_of(segmenter.lineage.split).joined(known).joined(split_in(segmenter.memory))
         held = hold_back(lessons_of(examples, recipe, config.ignore), split, config.seed)
         study = Study(learner, held, config, segmenter.recipe.n_outputs)
@@ -78,8 +77,8 @@ def fine_tune(
         if not config.gate:
             said = Verdict(True, f"adopted without a gate: {said.why}")
         study.notebook.finish()
-        rules = upheld(recipe.clean, examples)
-        candidate = _candidate(segmenter, learner, held, config, best, said, rules)
+        clean = upheld(recipe.clean, examples)
+        candidate = _candidate(segmenter, learner, held, config, best, said, clean)
         return Outcome(
             segmenter=candidate if said.adopted else segmenter,
             candidate=candidate,
