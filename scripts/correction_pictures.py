@@ -5,13 +5,14 @@ real mouse, and saves a picture of what is proposed; tools.md says how good that
 as they are. Without a scan the sample CT is taken; without a mask Otsu's threshold gives one.
 
 xvfb-run -a -s "-screen 0 1440x900x24" python scripts/correction_pictures.py FOLDER [SCAN]
-    [--mask FILE] [--structure N] [--other N] [--only WORD]
+    [--mask FILE] [--structure N] [--other N] [--part tools|panels] [--only WORD] [--docs]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -23,7 +24,7 @@ import numpy.typing as npt
 from qtpy.QtWidgets import QApplication, QDialog, QToolButton, QWidget
 from robot import Robot, StepError
 from scipy import ndimage as ndi
-from screenshots import SIZES
+from screenshots import IMAGES, SIZES
 from staged_masks import CASES, ONE, OTHER, Case, Labels, Truth, islands, rough
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "sample_data" / "chest_ct.nii.gz"
 LONGEST_S = 30.0  # for one tool's answer
 STEPS, TAKEN_BACK = 10, 3
+DOCS = {"views_1440x900": "views-1440x900.png", "active_contour": "preview-1440x900.png"}
 HEAD = "| tool | s | it says | Dice before | after |\n|---|---|---|---|---|\n"
 
 
@@ -97,6 +99,11 @@ class Bench:
         self.desk.views.set_outline(True)
         self.picture("views_outline")
         self.desk.views.set_outline(False)
+
+    def panels(self) -> None:
+        """All that is no tool of the catalogue."""
+        for part in (self.brushes, self.compare, self.next_error, self.history, self.sheets):
+            part()
 
     def brushes(self) -> None:
         """The panel of each brush."""
@@ -188,7 +195,8 @@ class Bench:
         for name, button in (("keys", self.dock.keys), ("effort", self.dock.effort)):
             self.robot.click(button)
             self.robot.rest(0.5)
-            sheet = next(w for w in QApplication.topLevelWidgets() if isinstance(w, QDialog))
+            tops = [w for w in QApplication.topLevelWidgets() if w.isVisible()]
+            sheet = next(w for w in tops if isinstance(w, QDialog))
             self.picture(f"sheet_{name}", sheet)
             sheet.close()
             self.robot.rest(0.2)
@@ -261,6 +269,8 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--mask", type=Path)
     parser.add_argument("--structure", type=int, default=1)
     parser.add_argument("--other", type=int, default=0)
+    parser.add_argument("--part", choices=("all", "tools", "panels"), default="all")
+    parser.add_argument("--docs", action="store_true", help="put two into docs/images too")
     parser.add_argument("--only", default="", help="only tools with this in their name")
     given = parser.parse_args()
     if given.scan == SAMPLE and given.mask is None:
@@ -280,13 +290,15 @@ def main() -> int:
         bench = Bench(volume, truth, given.folder)
         try:
             bench.views()
-            bench.tools(given.only)
-            if not given.only:
-                for part in (bench.brushes, bench.compare, bench.next_error, bench.history):
-                    part()
-                bench.sheets()
+            if given.part != "panels":
+                bench.tools(given.only)
+            if given.part != "tools":
+                bench.panels()
         finally:
             bench.close()
+    if given.docs:
+        for word, name in DOCS.items():
+            shutil.copyfile(next(given.folder.glob(f"*{word}.png")), IMAGES / name)
     return 0
 
 

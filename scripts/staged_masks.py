@@ -121,7 +121,7 @@ def leaking(truth: Truth) -> Labels:
     """It goes on beyond its right edge."""
     z, y, _ = truth.middle
     spill = truth.ball((z, y, truth.edge() + 1), 0.6 * truth.radius_mm)
-    return np.where(spill & (truth.labels == 0), ONE, truth.labels).astype(np.uint8)
+    return np.where(spill, ONE, truth.labels).astype(np.uint8)
 
 
 def islands(truth: Truth) -> Labels:

@@ -206,12 +206,12 @@ class CompareRow(style.Slim):
             return
         words = {ONLY_A: "only A", ONLY_B: "only B", BOTH: "both"}
         parts = [
-            f'<span style="color:{COLORS[key]}">■</span> {name} {found.ml(key):.1f} ml'
+            f'<span style="color:{COLORS[key]}">■</span> {name} {found.ml(key):.1f}'
             for key, name in words.items()
         ]
-        dice = "–" if np.isnan(found.dice) else f"{found.dice:.3f}"
-        self.legend.setText("&nbsp; ".join([f"<b>Dice {dice}</b>", *parts]))
-        self.legend.setToolTip(self.legend.text())
+        told = [f"<b>{_dice_words(found.dice)}</b>", *parts]
+        self.legend.setText("&nbsp; ".join(told).replace("only ", "") + " ml")
+        self.legend.setToolTip("&nbsp; ".join(told) + " ml")
 
     def _on_corrected(self, correction: Correction) -> None:
         self._on_box(correction.box)
@@ -236,3 +236,10 @@ class CompareRow(style.Slim):
             self._desk.viewer.layers.remove(layer)
         if self._desk.labels is not None:
             self._desk.labels.visible = True
+
+
+def _dice_words(dice: float) -> str:
+    """1 is said only of masks that are the same."""
+    if np.isnan(dice):
+        return "Dice –"
+    return f"Dice {dice if dice == 1 else min(dice, 0.999):.3f}"

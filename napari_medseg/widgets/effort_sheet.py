@@ -18,6 +18,7 @@ from napari_medseg.widgets.tally import words
 
 SIZE = (420, 360)
 CHART_HEIGHT = 110
+FEWEST_MINUTES = 10  # on the axis: else the first minute is as wide as the window
 
 
 class EffortSheet(QDialog):
@@ -56,8 +57,10 @@ class EffortSheet(QDialog):
         import pyqtgraph
 
         tools = self._effort.strokes.most_common()
-        minutes = self._chart(pyqtgraph, "Strokes a minute", "Minute of work")
+        minutes = self._chart(pyqtgraph, "Strokes", "Minute of work")
         minutes.addItem(_bars(pyqtgraph, self._effort.minutes, style.ACCENT))
+        minutes.setXRange(0, max(FEWEST_MINUTES, len(self._effort.minutes)) - 1)
+        minutes.getAxis("bottom").enableAutoSIPrefix(False)
         by_tool = self._chart(pyqtgraph, "Strokes", "")
         by_tool.addItem(_bars(pyqtgraph, [count for _, count in tools], style.GOOD))
         names = [(number, name) for number, (name, _) in enumerate(tools)]

@@ -9,9 +9,10 @@ from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from magicgui.widgets import CheckBox, create_widget
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 C = TypeVar("C")
+CHOICE_LETTERS = 8
 
 
 class Form(QWidget, Generic[C]):
@@ -55,10 +56,18 @@ def field(name: str, hint: Any, value: Any) -> Any:
         options = dict(bounds)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         options["choices"] = [(str(one).capitalize(), one) for one in hint]
-        return create_widget(value=value, widget_type="ComboBox", name=name, options=options)
+        made = create_widget(value=value, widget_type="ComboBox", name=name, options=options)
+        _let_shrink(made.native)
+        return made
     if hint is float:
         options.setdefault("step", _step(value))
     return create_widget(value=value, annotation=hint, name=name, options=options)
+
+
+def _let_shrink(choice: QComboBox) -> None:
+    """A long choice is cut, and whole in the list: it must not widen the dock beyond its frame."""
+    choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    choice.setMinimumContentsLength(CHOICE_LETTERS)
 
 
 def _step(value: float) -> float:

@@ -27,7 +27,11 @@ class Letters:
         self._overlays = viewer.canvas.overlays
         self._texts = {
             side: TextOverlay(
-                position=side, color=LETTER_COLOR, font_size=LETTER_SIZE, visible=False
+                position=side,
+                color=LETTER_COLOR,
+                font_size=LETTER_SIZE,
+                visible=False,
+                order=self._overlays.scale_bar.order + 1,  # in a small view the scale reaches it
             )
             for side in SIDES
         }

@@ -86,7 +86,8 @@ class ToolPanel(QWidget):
             self._shown = tool
             self._build_form(tool)
             self.choose.setText(CHOOSE if tool is None else tool.name)
-            style.say(self.tip, "" if tool is None else tool.tip)
+            known = tool is None or tool.tip == self.errors.said  # stands above already
+            style.say(self.tip, "" if known or tool is None else tool.tip)
         self.body.setVisible(tool is not None)
         if tool is None:
             return

@@ -44,6 +44,23 @@ def test_every_tool_can_be_taken_up_from_the_menu_with_its_knobs(panel, desk):
         assert len(shown_knobs(tool.knobs)) <= len(fields(tool.knobs))
 
 
+@pytest.mark.parametrize("name", ["Active contour", "Intersect with another", "Assisted brush"])
+def test_no_tool_makes_the_panel_wider_than_its_dock(panel, desk, name):
+    panel.show()
+    desk.toolbox.smart.choose(next(t for t in catalogue() if t.name == name))
+    assert panel.minimumSizeHint().width() <= 300
+
+
+def test_the_form_of_the_tool_before_is_gone_at_once(panel, desk, qtbot):
+    tools = {tool.name: tool for tool in catalogue()}
+    panel.show()
+    desk.toolbox.smart.choose(tools["Flood"])
+    before = panel._form
+    desk.toolbox.smart.choose(tools["Grow"])
+    assert before.isHidden()
+    qtbot.waitUntil(panel._form.isVisible, timeout=2000)
+
+
 def test_preview_and_apply_by_button(panel, desk, qtbot):
     paint(desk, (slice(5, 6), slice(8, 12), slice(8, 12)), 1)
     paint(desk, (slice(5, 6), slice(20, 21), slice(20, 21)), 1)

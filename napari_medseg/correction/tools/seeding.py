@@ -76,7 +76,9 @@ def grow_from_seeds(scene: Scene, aim: Aim, knobs: SeedKnobs) -> Edit | None:
     )
     labels = np.where(free & (grown != 0), np.where(grown == OUTSIDE, 0, grown), part.labels)
     changed = int(np.count_nonzero(labels != part.labels))
-    return whole_edit(part, labels, f"{len(ours)} structures from seeds, {changed} voxels")
+    return whole_edit(
+        part, labels, f"{len(ours)} structure{'s' * (len(ours) > 1)} from seeds, {changed} voxels"
+    )
 
 
 def _part(scene: Scene, aim: Aim, knobs: SeedKnobs) -> Part:

@@ -55,7 +55,9 @@ def split(scene: Scene, aim: Aim, knobs: SplitKnobs) -> Edit | None:
     numbers = np.zeros(len(order) + 1, np.int64)
     numbers[order] = [aim.label, *_unused(scene, len(order) - 1)]
     labels = np.where(pieces > 0, numbers[pieces], part.labels)
-    return whole_edit(part, labels, f"{len(order)} pieces, {len(order) - 1} new numbers")
+    return whole_edit(
+        part, labels, f"{len(order)} pieces, {len(order) - 1} new number{'s' * (len(order) > 2)}"
+    )
 
 
 def split_off(scene: Scene, aim: Aim, knobs: SplitKnobs) -> Edit | None:

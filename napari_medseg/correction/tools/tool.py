@@ -96,7 +96,7 @@ class Proposal:
 
 
 ADDED, REMOVED, OTHER = 1, 2, 3
-SIZES = ("radius_mm", "sigma_mm", "by_mm", "thickness_mm")
+SIZES = ("radius_mm", "sigma_mm", "by_mm", "thickness_mm", "margin_mm")
 
 
 def fitted(knobs: Any, spacing_mm: tuple[float, float, float]) -> Any:
