@@ -27,6 +27,12 @@ def scan() -> Volume:
     return Volume(array, geometry, "JOHN DOE 1950", "CT", "HU", window=(-160.0, 240.0))
 
 
+def keep(session: Session, volume: Volume) -> None:
+    """Copy the scan when the log has begun, as its own thread does: it sweeps half files first."""
+    assert session.journal.flush(20)
+    list(keep_scan(volume, session.files))
+
+
 def test_the_same_scan_has_the_same_key_under_any_name(scan: Volume) -> None:
     assert content_key(scan) == content_key(replace(scan, name="other", array=scan.array.copy()))
 
@@ -49,7 +55,7 @@ def test_a_scan_that_was_never_corrected_is_unknown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [(), (2,)])
 def test_the_copy_of_a_scan_is_exact(session: Session, scan: Volume, channels: tuple[int]) -> None:
     wide = replace(scan, array=np.broadcast_to(scan.array, (*channels, *SHAPE)))
-    list(keep_scan(wide, session.files))
+    keep(session, wide)
     back = read_scan(session.files)
     np.testing.assert_array_equal(back.array, wide.array)
     assert back.geometry == scan.geometry
@@ -58,7 +64,7 @@ def test_the_copy_of_a_scan_is_exact(session: Session, scan: Volume, channels: t
 
 def test_no_file_of_the_store_holds_the_name_of_the_scan(session: Session, scan: Volume) -> None:
     session.paint(3)
-    list(keep_scan(scan, session.files))
+    keep(session, scan)
     session.close()
     assert "DOE" not in read_scan(session.files).name
     for path in session.store.folder.iterdir():
@@ -75,7 +81,7 @@ def test_half_a_copy_of_a_scan_leaves_no_file(session: Session, scan: Volume) ->
 
 
 def test_a_damaged_copy_of_a_scan_is_refused(session: Session, scan: Volume) -> None:
-    list(keep_scan(scan, session.files))
+    keep(session, scan)
     content = bytearray(session.files.scan.read_bytes())
     content[len(content) // 2] ^= 1
     session.files.scan.write_bytes(content)
@@ -88,7 +94,7 @@ def test_a_closed_case_teaches_its_own_family_of_models_only(
     session: Session, scan: Volume
 ) -> None:
     session.paint(3)
-    list(keep_scan(scan, session.files))
+    keep(session, scan)
     session.close()
     example = session.store.example(KEY, "root")
     assert example is not None
@@ -100,7 +106,7 @@ def test_a_closed_case_teaches_its_own_family_of_models_only(
 def test_a_closed_case_teaches_what_is_vouched_for(session: Session, scan: Volume) -> None:
     box = slice(1, 4), slice(2, 9), slice(3, 12)
     session.vouch(box)
-    list(keep_scan(scan, session.files))
+    keep(session, scan)
     session.close()
     example = session.store.example(KEY, "root")
     assert example is not None
@@ -113,7 +119,7 @@ def test_a_case_whose_corrections_were_all_undone_teaches_nothing(
 ) -> None:
     session.mark(0, 1)
     session.mark(0, 1, on=False)
-    list(keep_scan(scan, session.files))
+    keep(session, scan)
     session.close()
     assert session.store.corrected() == [KEY]
     assert session.store.example(KEY, "root") is None
@@ -200,7 +206,7 @@ def test_a_scan_that_is_opened_while_it_is_read_as_a_teacher_is_recorded_all_the
     session: Session, scan: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session.paint(3)
-    list(keep_scan(scan, session.files))
+    keep(session, scan)
     session.close()
     reading, read = Event(), Log.read
 
@@ -221,7 +227,7 @@ def test_a_scan_that_is_opened_while_it_is_read_as_a_teacher_is_recorded_all_the
 def test_reading_a_damaged_case_as_a_teacher_repairs_nothing(
     session: Session, scan: Volume
 ) -> None:
-    list(keep_scan(scan, session.files))
+    keep(session, scan)
     _paint_and_close(session)
     content = session.files.log.read_bytes()
     session.files.log.write_bytes(content[: len(content) // 2])
