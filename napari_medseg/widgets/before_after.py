@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.models.card import ModelCard
-from napari_medseg.widgets import style
+from napari_medseg.widgets import layers, style
 from napari_medseg.widgets.desk import Desk
 from napari_medseg.widgets.runs import Run
 from napari_medseg.workbench.case import Case
@@ -79,17 +79,7 @@ class BeforeAfter(QWidget):
         asked = self._asked
         self.clear()
         self._asked = asked
-        self.layer = self._desk.viewer.add_labels(
-            labels,
-            name=NAME,
-            scale=mine.scale,
-            translate=mine.translate,
-            units=mine.units,
-            axis_labels=mine.axis_labels,
-            opacity=mine.opacity,
-            colormap=mine.colormap,
-        )
-        self.layer.editable = False
+        self.layer = layers.beside(self._desk.viewer, mine, labels, NAME, mine.colormap)
         self._desk.select_labels()
         if self._desk.views is not None:
             self._desk.views.bar.compare_with(self.layer)

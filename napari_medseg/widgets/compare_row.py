@@ -169,17 +169,8 @@ class CompareRow(style.Slim):
             return
         colors: dict[int | None, str] = {None: "#00000000", 0: "#00000000"}
         colors.update(COLORS.items())
-        self.layer = self._desk.viewer.add_labels(
-            difference,
-            name=NAME,
-            scale=mine.scale,
-            translate=mine.translate,
-            units=mine.units,
-            axis_labels=mine.axis_labels,
-            opacity=mine.opacity,
-            colormap=DirectLabelColormap(color_dict=colors),
-        )
-        self.layer.editable = False
+        shown = DirectLabelColormap(color_dict=colors)
+        self.layer = layers.beside(self._desk.viewer, mine, difference, NAME, shown)
         self._desk.select_labels()
 
     def show_only(self, name: str) -> None:

@@ -190,6 +190,24 @@ def placement(geometry: Geometry) -> dict[str, Any]:
     }
 
 
+def beside(
+    viewer: ViewerModel, mine: Labels, labels: npt.NDArray[Any], name: str, colors: Any
+) -> Labels:
+    """A layer on the grid of another one that is looked at and never painted."""
+    layer: Labels = viewer.add_labels(
+        labels,
+        name=name,
+        scale=mine.scale,
+        translate=mine.translate,
+        units=mine.units,
+        axis_labels=mine.axis_labels,
+        opacity=mine.opacity,
+        colormap=colors,
+    )
+    layer.editable = False
+    return layer
+
+
 def named(names: Iterable[Label], values: Iterable[int]) -> tuple[Label, ...]:
     """The structures, with a plain name and a colour for each number that has none."""
     known = {label.value: label for label in names}

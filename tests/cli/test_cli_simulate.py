@@ -10,34 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from cube_cases import save_case
 
-from napari_medseg import io
-from napari_medseg.volume import Geometry, Mask, Volume
-
-GRID = Geometry.from_spacing((16, 16, 16), (1.0, 1.0, 1.0))
 QUICK = ("--cases", 2, "--held", 2, "--budget", 4, "--set", "threads=1", "--set", "validations=1")
-
-
-def save_case(folder: Path, number: int) -> None:
-    """A bright cube of 6 mm somewhere in noise, and its mask."""
-    random = np.random.default_rng(number)
-    labels = np.zeros(GRID.shape, np.uint8)
-    z, y, x = random.integers(2, 8, 3)
-    labels[z : z + 6, y : y + 6, x : x + 6] = 1
-    image = (random.normal(0, 5, GRID.shape) + 100.0 * labels).astype(np.float32)
-    for part in ("images", "labels"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    io.write_volume(Volume(image, GRID), folder / "images" / f"case{number}.nii.gz")
-    io.write_mask(Mask(labels, GRID), folder / "labels" / f"case{number}.nii.gz")
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("simulated") / "cases"
     for number in range(5):
-        save_case(folder, number)
+        save_case(folder, f"case{number}", number)
     return folder
 
 
@@ -84,7 +67,7 @@ def test_people_get_a_line_for_each_score(medseg, model, dataset) -> None:
 
 def test_a_dataset_of_its_own_may_be_held_back(medseg, model, dataset, tmp_path: Path) -> None:
     for number in (7, 8):
-        save_case(tmp_path, number)
+        save_case(tmp_path, f"case{number}", number)
     words = ["simulate", model, dataset, "--cases", 1, "--held", tmp_path, "--strategy", "none"]
     assert json.loads(medseg(*words, "--json").out)["held"] == 2
 

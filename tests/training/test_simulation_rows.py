@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from napari_medseg.errors import TrainingError, WriteError
+from napari_medseg.evaluation.chart import COLOURS, LEGEND, PANEL
 from napari_medseg.training.simulation import (
     Row,
     SimulateConfig,
@@ -67,10 +69,15 @@ def test_the_table_has_a_line_for_each_row(tmp_path: Path) -> None:
     assert lines[-1]["dice_mean"] == ""  # it was not scored
 
 
-def test_the_chart_is_a_picture(tmp_path: Path) -> None:
-    write_png(ROWS, tmp_path / "rows.png", 0.9, levels=(0.85,))
+def test_each_panel_of_dice_holds_a_curve_of_each_strategy(tmp_path: Path) -> None:
+    write_png(ROWS, tmp_path / "rows.png", 0.9)
     with Image.open(tmp_path / "rows.png") as picture:
-        picture.verify()
+        pixels = np.asarray(picture.convert("RGB"), int)[LEGEND:]
+    for row, column in ((0, 0), (0, 1), (1, 0)):  # cases, strokes, seconds
+        panel = pixels[row * PANEL[1] :, column * PANEL[0] :][: PANEL[1], : PANEL[0]]
+        for colour in COLOURS[:2]:
+            wanted = [int(colour[n : n + 2], 16) for n in (1, 3, 5)]
+            assert (abs(panel - wanted).sum(-1) < 30).sum() > 20
 
 
 @pytest.mark.parametrize("write", [write_csv, lambda rows, path: write_png(rows, path, 0.9)])

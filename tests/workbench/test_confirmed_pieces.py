@@ -149,4 +149,3 @@ def test_where_memory_is_short_a_word_waits_in_a_file() -> None:
     assert isinstance(step, Vouching)
     np.testing.assert_array_equal(step.where, where)
     assert step.bits.file is not None
-    step.bits.file.close()
