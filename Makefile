@@ -11,7 +11,6 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 comma := ,
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
-SCREEN := -screen 0 1440x900x24
 
 export OMP_WAIT_POLICY ?= PASSIVE
 export QT_API ?= pyqt5
@@ -23,12 +22,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: setup
 	$(BIN)/python scripts/demo.py
 
-# a virtual screen even where there is a real one: nothing pops up, and pixels are the same everywhere
+# Each worker has a virtual screen of its own, even where there is a real one: nothing pops up, no
+# window takes another's focus, and pixels are the same everywhere.
 test: setup
-	@settings=$$(mktemp -d) && trap 'rm -rf "$$settings"' EXIT && \
-	export NAPARI_CONFIG="$$settings/settings.yaml" PYTEST_QT_API=$(QT_API) && \
-	if command -v xvfb-run >/dev/null; then xvfb-run -a -s "$(SCREEN)" $(BIN)/pytest $(PYTEST); \
-	else $(BIN)/pytest $(PYTEST); fi
+	PYTEST_QT_API=$(QT_API) $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 setup: $(STAMP)
 

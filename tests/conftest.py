@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +23,13 @@ def kit() -> Path:
     if not (KIT / "MANIFEST.tsv").exists():
         pytest.skip(f"real scans are not at {KIT}; set MEDSEG_TEST_DATA to their folder")
     return KIT
+
+
+def pytest_configure() -> None:
+    """Napari's settings are not the person's own, nor those of tests that run beside these."""
+    folder = tempfile.mkdtemp(prefix="napari-settings-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["NAPARI_CONFIG"] = str(Path(folder) / "settings.yaml")
 
 
 @pytest.fixture(autouse=True, scope="session")
