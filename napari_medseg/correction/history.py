@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from napari_medseg.correction.filling import Filling
 from napari_medseg.correction.record import Box, Correction, Deed, Labels
 from napari_medseg.correction.spill import Packed, Spill, pack, unpack
 from napari_medseg.volume import Label
@@ -175,7 +176,7 @@ class Strokelike(Protocol):
     def undo(self, labels: Labels, baseline: Labels) -> None: ...
 
 
-Done: TypeAlias = Strokelike | Confirming | Vouching | Naming
+Done: TypeAlias = Strokelike | Confirming | Vouching | Naming | Filling
 
 
 class History:
@@ -231,7 +232,7 @@ class History:
     def _spill_oldest(self) -> bool:
         """Put the oldest step that is in memory into the file; False where that takes no more."""
         step = self.steps[self._spilled]
-        if isinstance(step, Stroke | Vouching):
+        if isinstance(step, Stroke | Vouching | Filling):
             try:
                 self.steps[self._spilled] = step.spilled(self._spill)
             except OSError:  # a full disk: the steps stay in memory

@@ -12,12 +12,13 @@ from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
 from napari_medseg.widgets.before_after import BeforeAfter
+from napari_medseg.widgets.begin import BeginRows
 from napari_medseg.widgets.curves import Curves
 from napari_medseg.widgets.forms import Form
 from napari_medseg.widgets.learn_along import learn_along_of
 from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.scores import ScoreTable, VersionTable
-from napari_medseg.widgets.tally import words
+from napari_medseg.widgets.tally import time_left, words
 from napari_medseg.widgets.worth import worth_in_words
 
 ALONG_TIP = (
@@ -76,6 +77,8 @@ class FineTuneDock(style.Column):
         self.along_state = style.hint()
         self.add(style.row(self.run, self.pause, stretch=(3, 1)))
         self.add(self.bar, self.state, self.notices, self.along, self.along_state)
+        self.fresh = BeginRows(self.desk)
+        self.add(self.fresh)
 
     def _build_outcome(self) -> None:
         self.outcome = QWidget()
@@ -118,6 +121,7 @@ class FineTuneDock(style.Column):
         desk.case_changed.connect(self._show_back)
         desk.models_changed.connect(self._show_corrected)
         desk.learning.changed.connect(self._show_run)
+        self.fresh.beginner.changed.connect(self._show_corrected)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
         watch_window(self, self.desk)
@@ -167,8 +171,10 @@ class FineTuneDock(style.Column):
 
     def _reason(self) -> str:
         """Why it cannot start yet."""
+        if self.fresh.beginner.run.running:
+            return "A new model is being learned; wait for it, or stop it."
         if self.desk.workbench.segmenter is None:
-            return "Load a model first, in the dock Segment."
+            return "No model yet: let one learn from your slices below, or load one in Segment."
         if self.desk.workbench.corrected_cases() == 0:
             return "Nothing to learn from yet: paint a stroke or confirm a slice in Correct."
         if self.desk.corrected_slices() == 1:
@@ -255,12 +261,3 @@ class FineTuneDock(style.Column):
 
 def same(one: ModelCard, other: ModelCard) -> bool:
     return one.version == other.version
-
-
-def time_left(seconds: float | None) -> str:
-    """As a user says it; nothing where nobody knows."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f" · about {max(seconds, 1):.0f} s left"
-    return f" · about {seconds / 60:.0f} min left"

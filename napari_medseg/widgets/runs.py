@@ -107,19 +107,18 @@ class Run(QObject):
         self.worker = None
 
 
-class PredictRun(Run):
-    """A running prediction; pieces of the mask go to `receive`, the end to `end`.
+class FillRun(Run):
+    """A run that fills the mask; its pieces go to `receive`, its result to `end`.
 
-    Where it is stopped or fails `give_up` is called, after the last piece. `result` keeps no
-    probabilities: they are as large as many masks, and `end` had them.
+    Where it is stopped or fails `give_up` is called, after the last piece.
     """
 
     def __init__(
         self,
         parent: QObject,
         hold: Callable[[], bool],
-        receive: Callable[[BoxDone], None],
-        end: Callable[[Prediction], None],
+        receive: Callable[[Any], None],
+        end: Callable[[Any], None],
         give_up: Callable[[], None],
     ) -> None:
         super().__init__(parent, hold)
@@ -127,15 +126,9 @@ class PredictRun(Run):
         self._end = end
         self._give_up = give_up
 
-    def take(self, event: object) -> None:
-        if isinstance(event, BoxDone):
-            self._receive(event)
-        else:
-            super().take(event)
-
-    def _on_returned(self, result: Prediction) -> None:
+    def _on_returned(self, result: Any) -> None:
         self._end(result)
-        super()._on_returned(replace(result, softmax=None))
+        super()._on_returned(result)
 
     def _on_stopped(self) -> None:
         self._end_early()
@@ -155,6 +148,23 @@ class PredictRun(Run):
     def _after_stroke(self) -> None:
         if not self.running:
             self._end_early()
+
+
+class PredictRun(FillRun):
+    """A running prediction; `result` keeps no probabilities.
+
+    They are as large as many masks, and `end` had them.
+    """
+
+    def take(self, event: object) -> None:
+        if isinstance(event, BoxDone):
+            self._receive(event)
+        else:
+            super().take(event)
+
+    def _on_returned(self, result: Prediction) -> None:
+        super()._on_returned(result)
+        self.result = replace(result, softmax=None)
 
 
 class LearnRun(Run):

@@ -28,6 +28,7 @@ DEVICES = {"auto": "Automatic (GPU if there is one)", "cpu": "CPU", "cuda": "GPU
 if sys.platform == "darwin":
     DEVICES["mps"] = "GPU (Apple)"
 SAMPLE = "chest-ct"
+NO_MODEL = "No model yet: load one, or paint a structure in a few slices and let one learn it."
 RUN_KEY = "Control-Alt-R"
 ENDED_EARLY = {
     EndedEarly.STOPPED: "Stopped: only a part is segmented.",
@@ -67,7 +68,9 @@ class SegmentDock(style.Column):
         self.add(style.heading("Model"), style.row(self.models, self.load, stretch=(1,)))
         self.add(self.arrival)
         self.options = PredictOptions()
-        self.add(self.facts, style.heading("Compute on"), self.devices, self.options.box)
+        self.begin = style.button("Learn one from my slices  ▸", "Open the dock Fine-tune")
+        self.add(self.facts, self.begin, style.heading("Compute on"))
+        self.add(self.devices, self.options.box)
 
     def _build_run(self) -> None:
         self.run = style.button("Segment")
@@ -90,6 +93,7 @@ class SegmentDock(style.Column):
         self.desk.importing.untold.connect(self._ask_more)
         self.desk.importing.changed.connect(self._show_arrival)
         self.sample.clicked.connect(self._open_sample)
+        self.begin.clicked.connect(self._go_to_learning)
         self.run.clicked.connect(self.toggle)
         self.save.clicked.connect(lambda: save_mask(self, self.desk))
         self.next.clicked.connect(self._go_on)
@@ -142,7 +146,8 @@ class SegmentDock(style.Column):
             versions = [card.version for card in cards]
             if chosen.version in versions:
                 self.models.setCurrentIndex(versions.index(chosen.version))
-        style.say(self.facts, facts(chosen) if chosen else "No model yet: load a model file.")
+        style.say(self.facts, facts(chosen) if chosen else NO_MODEL)
+        self.begin.setVisible(chosen is None)
         self.options.fit(chosen)
         self._show_run()
 
@@ -203,6 +208,9 @@ class SegmentDock(style.Column):
 
     def _go_on(self) -> None:
         show_dock(self.desk.viewer, "Correct")
+
+    def _go_to_learning(self) -> None:
+        show_dock(self.desk.viewer, "Fine-tune")
 
     def _show_run(self) -> None:
         run = self.desk.prediction

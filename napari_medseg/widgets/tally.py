@@ -26,6 +26,11 @@ class Tally:
         return int(self._per_slice.sum())
 
     @property
+    def touched(self) -> list[int]:
+        """The slices in which a person painted or confirmed something."""
+        return [int(z) for z in np.flatnonzero(self._per_slice)]
+
+    @property
     def slices(self) -> int:
         return int(np.count_nonzero(self._per_slice))
 
@@ -34,3 +39,12 @@ def words(count: int, one: str, many: str = "") -> str:
     """A number and its noun: "1 slice", "12 345 voxels"."""
     noun = one if count == 1 else many or f"{one}s"
     return f"{count:,} {noun}".replace(",", "\u202f")
+
+
+def time_left(seconds: float | None) -> str:
+    """As a user says it; nothing where nobody knows."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f" · about {max(seconds, 1):.0f} s left"
+    return f" · about {seconds / 60:.0f} min left"

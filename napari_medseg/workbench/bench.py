@@ -26,6 +26,7 @@ from napari_medseg.jobs import Job
 from napari_medseg.models.card import ModelCard
 from napari_medseg.volume import Label, Mask, Volume, to_canonical
 from napari_medseg.workbench.arrivals import import_apart
+from napari_medseg.workbench.beginning import Beginning
 from napari_medseg.workbench.case import (
     Case,
     anonymous,
@@ -47,6 +48,7 @@ from napari_medseg.workbench.shelf import Shelf
 if TYPE_CHECKING:
     from napari_medseg.inference.config import PredictConfig
     from napari_medseg.models.import_options import ImportOptions
+    from napari_medseg.training.begun import ScratchConfig
     from napari_medseg.training.config import FineTuneConfig
     from napari_medseg.training.events import OutcomeCard
 
@@ -343,6 +345,12 @@ class Workbench:
         else:
             self._write(event)
 
+    def begin(self, config: ScratchConfig) -> Beginning:
+        """A model of what a person painted in the open case, and the rest of its mask."""
+        self._open_case().check_writable()
+        self._tutor.refuse_second()
+        return Beginning(self, self._predictor, self._shelf, config)
+
     def drop_previews(self) -> None:
         """A prediction ended early: labels that were only a quick look become what they were."""
         if self.case is None or not self.case.previews:
@@ -427,19 +435,8 @@ class Workbench:
         self.poll()
 
     def _write(self, event: BoxDone) -> None:
-        case = self._open_case()
-        box, labels = case.canonical(event)
-        if event.preview:
-            changed = case.previews.write(case.tracker, box, labels)
-        else:
-            if case.previews:
-                self.commit(box)  # an undo that is not told yet
-            changed = case.tracker.receive(box, labels)
-            for gone in case.previews.settle(case.tracker, box, labels):
-                self.look_replaced.emit(gone)
-        if changed:
-            self._recorder.model_wrote()
-            self.labels_changed.emit(box)
+        box, labels = self._open_case().canonical(event)
+        self._corrector().receive(box, labels, event.preview)
 
     def _corrector(self) -> Corrector:
         if self.editor is None:

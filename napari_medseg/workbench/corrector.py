@@ -11,7 +11,7 @@ import numpy.typing as npt
 from psygnal import Signal
 
 from napari_medseg.correction.history import Confirming, Naming, Stroke, Vouching
-from napari_medseg.correction.record import NO_DEED, Box, Correction, Deed
+from napari_medseg.correction.record import NO_DEED, Box, Correction, Deed, Labels
 from napari_medseg.correction.state import MOVED, Marked, Named, Sign, Vouched
 from napari_medseg.errors import InputError
 from napari_medseg.volume import Label
@@ -73,6 +73,25 @@ class Corrector:
             self.rename(merged(case.names, merged(born, unnamed(case.present()))))
             self.corrected.emit(correction)
         return correction
+
+    def receive(self, box: Box, labels: Labels, look: bool = False) -> None:
+        """Write what a model gives where nobody painted or confirmed; a `look` is not final."""
+        case = self._case
+        if look:
+            changed = case.previews.write(case.tracker, box, labels)
+        else:
+            if case.previews:
+                self.commit(box, Deed("stroke", time.time()))  # an undo that is not told yet
+            changed = case.tracker.receive(box, labels)
+            for gone in case.previews.settle(case.tracker, box, labels):
+                self.replaced.emit(gone)
+        if changed:
+            self._recorder.model_wrote()
+            self.labels_changed.emit(box)
+
+    def keep_whole(self) -> None:
+        """Put the case as it is on its way to disk: what a model gave is no step of the log."""
+        self._recorder.keep_whole(self._case)
 
     def _unsettled(self) -> bool:
         """Whether some labels are not final: then the mask is not kept as a whole."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from psygnal import Signal
 
 from napari_medseg.correction import effort
 from napari_medseg.correction.edit import Edit, Rules, Scene, ruled
+from napari_medseg.correction.filling import Filling, Slab
 from napari_medseg.correction.history import (
     Confirming,
     Done,
@@ -22,7 +23,7 @@ from napari_medseg.correction.history import (
     Strokelike,
     Vouching,
 )
-from napari_medseg.correction.record import REDO, UNDO, Correction, Deed
+from napari_medseg.correction.record import REDO, UNDO, Box, Correction, Deed, Labels
 from napari_medseg.errors import MedsegError
 from napari_medseg.workbench.case import IGNORE, Case
 from napari_medseg.workbench.corrector import Corrector
@@ -106,6 +107,28 @@ class Editor:
                 self._effort_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 effort.save(self.effort, self._effort_file)
 
+    def fill(self, box: Box, labels: Labels) -> Slab | None:
+        """Write a model's answer where no person had a word; None where that changes nothing."""
+        case = self._case
+        self.corrector.commit(box, Deed("stroke", time.time()))
+        old = case.previews.beneath(case.tracker, box)
+        self.corrector.receive(box, labels)
+        slab = Slab.of(box, old, case.labels[box])
+        return slab if slab.voxels else None
+
+    def filled(self, slabs: Sequence[Slab], name: str) -> None:
+        """What was filled becomes one step."""
+        if slabs:
+            self.history.put(Filling(name, time.time(), tuple(slabs)))
+            self.history_changed.emit()
+        self.corrector.keep_whole()
+
+    def refill(self, slabs: Sequence[Slab], before: bool) -> None:
+        """Write what was there before these were filled, or after."""
+        for slab in slabs:
+            self.corrector.receive(slab.box, slab.labels(before))
+        self.corrector.keep_whole()
+
     def _note(self, step: Done) -> None:
         self.history.put(step)
         changed = 0 if isinstance(step, Vouching) else step.voxels
@@ -159,6 +182,8 @@ class Editor:
             elif isinstance(step, Naming):
                 before, after = (step.after, step.before) if back else (step.before, step.after)
                 self.corrector.name(before, after, deed)
+            elif isinstance(step, Filling):
+                self.refill(step.slabs, before=back)
             else:
                 self._paint(step, back, deed)
         except MedsegError:

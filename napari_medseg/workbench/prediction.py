@@ -54,8 +54,19 @@ class Predictor:
                 f"labels of this scan must be at most {case.top_label()}, the model gives {top}; "
                 "choose the model before you open the scan"
             )
-        self._refuse_second()
+        self.refuse_second()
         return self._run(case, card, config, family)
+
+    def alone(self, name: str, *arguments: Any) -> Job[Any]:
+        """Another job of the same process; no prediction runs meanwhile, for it fills the mask too.
+
+        Raises
+        ------
+        InputError
+            A prediction runs, or another such job.
+        """
+        self.refuse_second()
+        return self._alone(name, *arguments)
 
     def close(self) -> None:
         """End the process, within two seconds."""
@@ -64,21 +75,28 @@ class Predictor:
     def _run(
         self, case: Case, card: ModelCard, config: PredictConfig, family: str
     ) -> Job[Prediction]:
-        self._refuse_second()
-        self.running = True
-        try:
-            job = self._child.run(PREDICT, case.scan, card.path, config)
-            result: Prediction = yield from _in_pieces(job, case.key)
-        finally:
-            self.running = False
+        job = self._alone(PREDICT, case.scan, card.path, config)
+        result: Prediction = yield from _in_pieces(job, case.key)
         labels = result.mask.labels
         yield from pieces_of(BoxDone((0, 0, 0), labels), case.key)  # may be cleaner than the boxes
         yield CaseBox((0, 0, 0), labels[:0], key=case.key, last=True, family=family)
         return result
 
-    def _refuse_second(self) -> None:
+    def _alone(self, name: str, *arguments: Any) -> Job[Any]:
+        self.refuse_second()
+        self.running = True
+        try:
+            return (yield from self._child.run(name, *arguments))
+        finally:
+            self.running = False
+
+    def refuse_second(self) -> None:
+        """InputError while something of this process fills the mask."""
         if self.running:
-            raise InputError("a prediction must end before the next one starts; stop it first")
+            raise InputError(
+                "a prediction must end before the next one starts, and so must learning from "
+                "slices; stop it first"
+            )
 
 
 def _in_pieces(job: Job[Any], key: str) -> Job[Any]:

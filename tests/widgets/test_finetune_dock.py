@@ -11,7 +11,8 @@ from napari_medseg.errors import TrainingError
 from napari_medseg.models.card import read_card
 from napari_medseg.training.events import OutcomeCard, StepDone, Validated
 from napari_medseg.widgets.attach import desk_of, open_all_docks, show_dock
-from napari_medseg.widgets.finetune_dock import FineTuneDock, time_left
+from napari_medseg.widgets.finetune_dock import FineTuneDock
+from napari_medseg.widgets.tally import time_left
 
 TIMEOUT_MS = 90_000  # a child starts, imports torch and learns on a busy machine
 
