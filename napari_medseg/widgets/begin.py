@@ -81,6 +81,7 @@ class Beginner(QObject):
         self._count_soon.setInterval(COUNT_MS)
         self._count_soon.timeout.connect(self._count)
         desk.case_changed.connect(self._on_case)
+        desk.brush.stepped.connect(self._on_step)
         for signal in (desk.corrected, desk.marks_changed):
             signal.connect(self._count_later)
         for run in (desk.prediction, desk.learning):
@@ -140,6 +141,12 @@ class Beginner(QObject):
             self.run.stop()
         self._count()
 
+    def _on_step(self) -> None:
+        """Somebody goes on, or took it back: what was said is over."""
+        if self.made:
+            self.made = ""
+            self.changed.emit()
+
     def _count_later(self) -> None:
         if not self._count_soon.isActive():
             self._count_soon.start()
@@ -158,7 +165,7 @@ class BeginRows(QWidget):
         super().__init__()
         self._desk = desk
         self.beginner = beginner_of(desk)
-        self.title = style.heading("No model for it yet?")
+        self.title = style.heading("A new model")
         self.missing = style.hint()
         self.run = style.button(LEARN)
         self.bar = style.bar()

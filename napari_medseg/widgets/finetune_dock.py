@@ -217,7 +217,8 @@ class FineTuneDock(style.Column):
         self.meter.setVisible(bool(run.anchors))
         if run.anchors:
             self.anchors.show_scores(run.anchors[0], run.anchors[-1])
-        self.settings.setVisible(not run.running and run.result is None)
+        for one in (self.settings, self.fresh):
+            one.setVisible(not run.running and run.result is None)
         self._show_outcome()
 
     def _show_along(self) -> None:

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_medseg.correction.record import Box, Correction
 from napari_medseg.errors import MedsegError
 from napari_medseg.training.events import SliceSeen, Stroke, Strokes
+from napari_medseg.widgets.begin import beginner_of
 from napari_medseg.widgets.flash import Flash
 from napari_medseg.widgets.notices import tell_error
 from napari_medseg.widgets.runs import Run
@@ -50,7 +51,8 @@ class LiveRun(Run):
 class LearnAlong(QObject):
     """One for each desk; off until somebody switches it on.
 
-    It rests while a prediction or a fine-tune runs; strokes of that time are told afterwards.
+    It rests while a prediction or a fine-tune runs, or a new model is begun; strokes of that time
+    are told afterwards.
 
     Signals
     -------
@@ -75,7 +77,8 @@ class LearnAlong(QObject):
         desk.workbench.segmenter_adopted.connect(self._on_model)
         desk.marks_changed.connect(self._on_marks)
         desk.case_changed.connect(self._begin_anew)
-        for one in (desk.prediction, desk.learning):
+        self._beginning = beginner_of(desk).run
+        for one in (desk.prediction, desk.learning, self._beginning):
             one.changed.connect(self._go_on)
         desk.prediction.changed.connect(self._make_way)
 
@@ -91,7 +94,8 @@ class LearnAlong(QObject):
     @property
     def resting(self) -> bool:
         """Whether others need the processor, or write into the mask."""
-        return self._desk.prediction.running or self._desk.learning.running
+        runs = (self._desk.prediction, self._desk.learning, self._beginning)
+        return any(run.running for run in runs)
 
     def _begin_anew(self, *_: object) -> None:
         """For another scan or model, or not at all."""
@@ -167,7 +171,9 @@ class LearnAlong(QObject):
         self._waiting = [one for one in self._waiting if one.number > seen.heard]
         self._go_on()
         case, desk = self._case, self._desk
-        if not self.on or case is None or case is not desk.case or desk.prediction.running:
+        if not self.on or case is None or case is not desk.case:
+            return
+        if desk.prediction.running or self._beginning.running:
             return
         changed = desk.workbench.companion.show(case, seen)
         self.said = f"Seen again {seen.seconds:.1f} s after the stroke."

@@ -84,6 +84,7 @@ def test_a_press_makes_a_model_and_fills_the_rest_of_the_scan(desk, dock, qtbot,
     filled = mask.copy()
     desk.workbench.editor.undo()
     assert (mask == before).all()
+    assert dock.fresh.state.isHidden()
     desk.workbench.editor.redo()
     assert (mask == filled).all()
 

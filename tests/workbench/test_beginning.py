@@ -95,6 +95,17 @@ def test_the_new_model_is_in_use_and_the_case_teaches_it(
     assert len(bench.examples()) == 1
 
 
+def test_what_was_filled_is_there_again_when_the_scan_is_opened_again(
+    bench: Workbench, scan: Volume, case: Case, begin: Begin
+) -> None:
+    beginning = begin()
+    beginning.keep(finish(beginning.job(), beginning.receive))
+    bench.close_case()
+    again = bench.open_case(scan)
+    np.testing.assert_array_equal(again.labels, case.labels)
+    np.testing.assert_array_equal(again.source, case.source)
+
+
 def test_one_that_is_stopped_leaves_neither_labels_nor_files(
     bench: Workbench, case: Case, begin: Begin, tmp_path: Path
 ) -> None:
