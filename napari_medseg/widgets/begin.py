@@ -20,6 +20,7 @@ from napari_medseg.workbench.beginning import Beginning, Piece, painted_slices
 COUNT_MS = 300
 ENOUGH = 2  # slices; three give a shape that can be trusted
 LEARN = "Learn this from my slices"
+PAINT = "In Correct, add a structure and paint it whole in three slices or more, some slices apart."
 TIP = (
     "Makes a new model of what you painted, within about a minute, and fills the rest of this "
     "scan with it.\nPaint each structure whole in the slices that you choose: what is not painted "
@@ -99,7 +100,7 @@ class Beginner(QObject):
         if 1 in case.labels.shape:
             return "A scan of a single slice has no rest to fill; load a model."
         if self._slices == 0:
-            return "Paint a structure whole in three slices or more, some slices apart, in Correct."
+            return PAINT
         if self._slices < ENOUGH:
             return "Paint the structure in one more slice, some slices away; three are better."
         if desk.prediction.running or desk.learning.running:
@@ -110,9 +111,9 @@ class Beginner(QObject):
         """Start; a fine-tuned model that awaits its verdict is kept beside."""
         desk = self._desk
         self._give_up()  # one that ended under a brush
+        self._now, self._case = desk.workbench.begin(self.config), desk.case
         desk.keep_old()
         self.made = ""
-        self._now, self._case = desk.workbench.begin(self.config), desk.case
         self.run.start(self._now.job())
 
     def _take(self, event: object) -> None:

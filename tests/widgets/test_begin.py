@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_medseg.errors import TrainingError
 from napari_medseg.jobs import Progress
 from napari_medseg.models.card import read_card
 from napari_medseg.training.begun import ScratchConfig
@@ -111,7 +112,7 @@ def test_what_is_stopped_in_the_middle_leaves_nothing(
 def test_it_says_what_is_missing_until_two_slices_are_painted(desk, dock, qtbot, truth):
     button, missing = dock.fresh.run, dock.fresh.missing
     assert not button.isEnabled()
-    assert "Paint a structure whole in three slices" in missing.text()
+    assert "paint it whole in three slices or more" in missing.text()
     assert button.toolTip().startswith(missing.text())
     paint(desk, truth, PAINTED[:1])
     qtbot.waitUntil(lambda: "one more slice" in missing.text())
@@ -133,6 +134,21 @@ def test_a_scan_that_closes_meanwhile_ends_it(desk, dock, qtbot, truth, scan, mo
     qtbot.waitUntil(lambda: not dock.fresh.beginner.run.running)
     assert not desk.labels.data.any()
     assert dock.fresh.run.text() == LEARN
+
+
+def test_a_refusal_is_one_sentence_and_leaves_the_mask(desk, dock, qtbot, truth, said, monkeypatch):
+    def refused(*_):
+        yield Progress(0, 0, "Reading the painted slices")
+        raise TrainingError("the loss must stay finite, it did not; paint the structure whole")
+
+    monkeypatch.setattr(beginning.Beginning, "job", refused)
+    paint(desk, truth)
+    before = desk.labels.data.copy()
+    press(qtbot, dock.fresh.run)
+    qtbot.waitUntil(lambda: not dock.fresh.beginner.run.running)
+    assert said()[-1].startswith("the loss must stay finite")
+    assert dock.fresh.state.text().startswith("Failed: the mask is as it was")
+    assert (desk.labels.data == before).all()
 
 
 def test_without_a_model_the_docks_point_to_it(viewer, desk, dock):
