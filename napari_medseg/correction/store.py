@@ -155,7 +155,7 @@ class Store:
     def _changed(self, key: str) -> float:
         files = self.files(key)
         log = [files.log, Path(f"{files.log}-wal"), files.scan]
-        return max(path.stat().st_mtime for path in log if path.exists())
+        return max(map(_mtime, log))
 
 
 _DAMAGED = (
@@ -271,3 +271,10 @@ def content_key(volume: Volume) -> str:
     for plane in volume.array.reshape(-1, *volume.array.shape[-2:]):
         digest.update(isal_zlib.crc32(np.ascontiguousarray(plane)).to_bytes(4, "little"))
     return digest.hexdigest()[:KEY_DIGITS]
+
+
+def _mtime(path: Path) -> float:
+    """Seconds since 1970; 0 for a file that is not there, or goes while it is asked for."""
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0

@@ -203,6 +203,15 @@ def test_the_time_left_is_told_as_people_say_it(seconds, words):
     assert time_left(seconds) == words
 
 
+def settled(count, qtbot):
+    """A number once it has stayed the same for half a second: steps on their way still arrive."""
+    number = -1
+    while (now := count()) != number:
+        number = now
+        qtbot.wait(500)
+    return number
+
+
 def test_a_fine_tune_that_is_paused_rests_and_goes_on_where_it_was(viewer, desk, qtbot):
     dock = shown(viewer)
     correct(desk)
@@ -211,12 +220,13 @@ def test_a_fine_tune_that_is_paused_rests_and_goes_on_where_it_was(viewer, desk,
     dock.pause.click()
     assert dock.pause.text() == "Resume"
     child = children()[0]
-    qtbot.wait(300)
-    done, busy = len(desk.learning.steps), child.cpu_times().user
+    qtbot.waitUntil(lambda: dock.state.text().startswith("Paused after"), timeout=TIMEOUT_MS)
+    done = settled(lambda: len(desk.learning.steps), qtbot)
+    busy = child.cpu_times().user
     qtbot.wait(500)
     assert len(desk.learning.steps) == done
     assert child.cpu_times().user - busy < 0.1
-    assert dock.state.text() == f"Paused after {done} steps"
+    qtbot.waitUntil(lambda: dock.state.text() == f"Paused after {done} steps", timeout=TIMEOUT_MS)
     dock.pause.click()
     qtbot.waitUntil(lambda: len(desk.learning.steps) > done + 3, timeout=TIMEOUT_MS)
     dock.run.click()
