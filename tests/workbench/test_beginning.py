@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,24 @@ def test_what_was_filled_is_there_again_when_the_scan_is_opened_again(
     again = bench.open_case(scan)
     np.testing.assert_array_equal(again.labels, case.labels)
     np.testing.assert_array_equal(again.source, case.source)
+
+
+def test_after_a_crash_the_filled_mask_is_there_and_strokes_can_be_taken_back(
+    bench: Workbench, scan: Volume, case: Case, begin: Begin, tmp_path: Path, models: Path
+) -> None:
+    beginning = begin()
+    beginning.keep(finish(beginning.job(), beginning.receive))
+    filled = case.labels.copy()
+    case.labels[5, 0, 0] = 1
+    bench.commit()
+    assert bench.flush(10)
+    left = shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}-left"))
+    after = Workbench(left, models)
+    again = after.open_case(scan)
+    np.testing.assert_array_equal(again.labels, case.labels)
+    after.editor.undo()
+    np.testing.assert_array_equal(again.labels, filled)
+    after.close()
 
 
 def test_one_that_is_stopped_leaves_neither_labels_nor_files(
