@@ -7,7 +7,7 @@ reliably beat.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,7 @@ def slices(
     work: Work | None = None,
     most: int = 20,
     apart_mm: float = 0.0,
+    done: Collection[int] = (),
 ) -> tuple[Slice, ...]:
     """The slices along an axis, the most expected gain per second first.
 
@@ -80,13 +81,16 @@ def slices(
     apart_mm
         Slices so near to one that is offered count half: they show the same error, and a mask that
         is put right in one is often filled in to the next. 0 for the most error in fewest slices.
+    done
+        Slices that somebody looked through: none of them is offered, and those beside them count
+        half too.
     """
     work = work or Work()
     others = tuple(one for one in range(3) if one != axis)
     pixel_mm2 = spacing_mm[others[0]] * spacing_mm[others[1]]
     areas = masses(wrong, axis) * pixel_mm2
     seconds = np.array([work.seconds(float(area)) for area in areas])
-    order = _apart(areas / seconds, apart_mm / spacing_mm[axis])[:most]
+    order = _apart(areas / seconds, apart_mm / spacing_mm[axis], done)[:most]
     return tuple(
         Slice(axis, n, float(areas[n]), float(seconds[n]), _worst(wrong, axis, n))
         for n in order
@@ -197,16 +201,19 @@ def _why(one: CaseSigns, names: Mapping[int, str]) -> str:
     return f"{names.get(worst, f'label {worst}')} {one.guesses[worst]}"
 
 
-def _apart(worth: Numbers, width: float) -> list[int]:
-    """Indices, the largest first; each that is taken halves its neighbours."""
+def _apart(worth: Numbers, width: float, done: Collection[int] = ()) -> list[int]:
+    """Indices but those done, the largest first; each that is taken or done halves those near."""
     left = worth.astype(np.float64)
     order: list[int] = []
     at = np.arange(len(left))
-    while len(order) < len(worth):
-        best = int(np.argmax(left))
-        order.append(best)
+    taken = sorted(set(done))
+    waiting = list(taken)
+    while waiting or len(order) + len(taken) < len(worth):
+        best = waiting.pop() if waiting else int(np.argmax(left))
+        if best not in taken:
+            order.append(best)
         left = left * (1.0 - 0.5 * np.exp(-0.5 * ((at - best) / max(width, 1e-6)) ** 2))
-        left[order] = -1.0
+        left[[*taken, *order]] = -1.0
     return order
 
 

@@ -30,6 +30,8 @@ class Effort:
         Visited slices as (axis, index).
     minutes
         Strokes in each minute of active work, the first minute first.
+    pixel_mm2
+        Of a pixel of its thickest slices; 0 where that is not known.
     """
 
     seconds: float = 0.0
@@ -37,6 +39,7 @@ class Effort:
     voxels: Counter[str] = field(default_factory=Counter)
     slices: set[tuple[int, int]] = field(default_factory=set)
     minutes: list[int] = field(default_factory=list)
+    pixel_mm2: float = 0.0
     _last: float | None = None
 
     def alive(self, now: float) -> None:
@@ -72,6 +75,7 @@ def save(effort: Effort, path: Path) -> None:
         "voxels": dict(effort.voxels),
         "slices": sorted(effort.slices),
         "minutes": effort.minutes,
+        "pixel_mm2": effort.pixel_mm2,
     }
     with whole(path) as file:
         file.write(json.dumps(about).encode())
@@ -87,6 +91,7 @@ def load(path: Path) -> Effort:
             Counter({str(k): int(v) for k, v in about["voxels"].items()}),
             {(int(axis), int(index)) for axis, index in about["slices"]},
             [int(n) for n in about["minutes"]],
+            float(about.get("pixel_mm2", 0.0)),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return Effort()

@@ -16,6 +16,7 @@ from napari_medseg.widgets.effort_sheet import EffortSheet
 from napari_medseg.widgets.history_panel import HistoryPanel
 from napari_medseg.widgets.key_sheet import KeySheet
 from napari_medseg.widgets.label_list import LabelList
+from napari_medseg.widgets.outlook_panel import SlicePanel
 from napari_medseg.widgets.saving import save_mask, show_saving
 from napari_medseg.widgets.tally import words
 from napari_medseg.widgets.tool_panel import ToolPanel
@@ -39,6 +40,8 @@ class CorrectDock(style.Column):
         inner.addWidget(self.panel)
         self.smart = ToolPanel(self.desk.toolbox)
         inner.addWidget(self.smart)
+        self.slices = SlicePanel(self.desk)
+        inner.addWidget(self.slices)
         inner.addLayout(self._marks())
         self.history = HistoryPanel(self.desk)
         inner.addWidget(style.folded("History", self.history))

@@ -116,7 +116,7 @@ class Desk(QObject):
         self._watchman.timeout.connect(self._look_after)
         self._watchman.start()
         self._unsaved = self.closed = False
-        self._asked: tuple[Case | None, ModelCard | None] = (None, None)
+        self.asked: tuple[Case | None, ModelCard | None, PredictConfig] = (None, None, DEFAULT)
         self._listen()
         viewer.dims.events.point.connect(self._on_slice)
         viewer.dims.events.order.connect(self._on_slice)
@@ -354,12 +354,12 @@ class Desk(QObject):
     def predict(self, device: str, options: PredictConfig = DEFAULT) -> None:
         """Start a prediction of the open case; its mask appears piece by piece."""
         config = replace(options, device=device, slice_zyx=self._own_slice())
-        self._asked = self.case, self.workbench.segmenter
+        self.asked = self.case, self.workbench.segmenter, config
         self.prediction.start(self.workbench.predict(config))
 
     def _on_predicted(self, result: Prediction) -> None:
         """Show the probabilities, where they were kept, in place of earlier ones."""
-        case, card = self._asked
+        case, card, _ = self.asked
         if case is None or card is None or case is not self.case:
             return
         chances = probability.renew(

@@ -19,6 +19,7 @@ from napari_medseg.widgets.attach import PLUGIN, desk_of, show_dock, watch_windo
 from napari_medseg.widgets.frames import FrameRow
 from napari_medseg.widgets.model_import import ImportRow, ask, is_foreign, load_menu
 from napari_medseg.widgets.notices import tell
+from napari_medseg.widgets.outlook_panel import OutlookLine
 from napari_medseg.widgets.predict_options import PredictOptions, how_words
 from napari_medseg.widgets.runs import EndedEarly
 from napari_medseg.widgets.saving import save_mask, show_saving
@@ -82,7 +83,8 @@ class SegmentDock(style.Column):
         self.save = style.button("Save mask…")
         self.next = style.button("Next: correct it  ▸", "Open the dock Correct")
         self.rows.addSpacing(8)
-        self.add(self.run, self.bar, self.state, self.how, self.notices)
+        self.outlook = OutlookLine(self.desk)
+        self.add(self.run, self.bar, self.state, self.how, self.outlook, self.notices)
         self.rows.addStretch(1)
         self.add(style.row(self.save, self.next, stretch=(1, 1)))
 

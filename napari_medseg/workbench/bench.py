@@ -38,6 +38,7 @@ from napari_medseg.workbench.case import (
 )
 from napari_medseg.workbench.companion import Companion
 from napari_medseg.workbench.corrector import Corrector
+from napari_medseg.workbench.critic import Critic
 from napari_medseg.workbench.editor import Editor
 from napari_medseg.workbench.lesson import NO_TEACHER, Tutor
 from napari_medseg.workbench.prediction import CaseBox, Predictor
@@ -96,7 +97,7 @@ class Workbench:
         self._shelf = Shelf(self._data / "models", self._warnings.put, bundled)
         self._recorder = Recorder(Store(self._data / "cases"), self._warnings.put)
         self._predictor, self._tutor = Predictor(), Tutor(self._recorder.settled)
-        self.companion = Companion(self._recorder)
+        self.companion, self.critic = Companion(self._recorder), Critic(self._data / "critic")
         self.case: Case | None = None
         self.editor: Editor | None = None
         self.segmenter: ModelCard | None = self._shelf.chosen()
@@ -425,7 +426,7 @@ class Workbench:
 
     def close(self) -> None:
         """End everything within three seconds; what was corrected is on disk."""
-        children = (self._predictor, self._tutor, self.companion)
+        children = (self._predictor, self._tutor, self.companion, self.critic)
         with ThreadPoolExecutor(len(children)) as pool:
             ends = [pool.submit(child.close) for child in children]
             self.close_case()

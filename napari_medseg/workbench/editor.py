@@ -58,6 +58,7 @@ class Editor:
         self._case, self.history, self.corrector = case, history, corrector
         self._effort_file = effort_file
         self.effort = effort.load(effort_file)
+        self.effort.pixel_mm2 = _pixel_mm2(case.volume.geometry.spacing_mm)
         self.rules = OPEN
         self.chances: Mapping[int, npt.NDArray[np.floating[Any]]] = {}
         self.voucher = Voucher(case, corrector, self.scene)
@@ -201,6 +202,11 @@ class Editor:
         if back and step.born:
             self.corrector.forget(step.born)
         self.corrector.labels_changed.emit(step.box)
+
+
+def _pixel_mm2(spacing_mm: tuple[float, float, float]) -> float:
+    """Of the slices that people correct in: across the largest spacing."""
+    return float(np.prod(sorted(spacing_mm)[:2]))
 
 
 def _last(before: tuple[Any, ...], now: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from napari_medseg.active.predicted import Guess
 from napari_medseg.active.ranking import CaseSigns, Work, at_random, cases, slices
 from napari_medseg.active.signs import Signs
 from napari_medseg.active.stop import worth_of_lessons, worth_of_slices
+from napari_medseg.active.work import Spent, measured
 
 
 def planted(at: int, axis: int = 0) -> np.ndarray:
@@ -39,6 +40,30 @@ def test_of_two_errors_the_far_one_comes_before_the_neighbour_of_the_first() -> 
 
 def test_a_slice_that_is_right_is_not_offered() -> None:
     assert slices(np.zeros((5, 5, 5), np.float32), (1.0, 1.0, 1.0)) == ()
+
+
+def test_a_slice_that_is_done_is_not_offered_and_those_beside_it_wait() -> None:
+    wrong = np.zeros((30, 20, 20), np.float32)
+    wrong[10:12, 5:15, 5:15] = 0.9
+    wrong[25, 5:15, 5:15] = 0.6
+    found = slices(wrong, (1.0, 1.0, 1.0), apart_mm=3.0, done={10})
+    assert [one.index for one in found] == [25, 11]
+
+
+def test_the_pace_of_a_person_is_found_from_what_cases_took() -> None:
+    rng = np.random.default_rng(0)
+    counts = [(int(a), int(b)) for a, b in rng.integers(5, 80, (30, 2))]
+    pace = measured([Spent(9.0 * a + 1.5 * b, a, b, 20.0 * b) for a, b in counts])
+    assert pace is not None
+    assert pace.look_s == pytest.approx(9.0, rel=0.15)
+    assert pace.stroke_s == pytest.approx(1.5, rel=0.5)
+    assert pace.stroke_mm2 == pytest.approx(20.0)
+
+
+def test_too_little_work_tells_no_pace() -> None:
+    assert measured([]) is None
+    assert measured([Spent(100.0, 9, 19)]) is None
+    assert measured([Spent(300.0, 50, 100)]) is not None
 
 
 def test_more_errors_take_more_seconds() -> None:

@@ -20,7 +20,7 @@ from napari_medseg.models.config import NetworkConfig
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.recipe import Recipe
 from napari_medseg.volume import Geometry, Label, Volume
-from napari_medseg.widgets import layers
+from napari_medseg.widgets import layers, outlook
 from napari_medseg.widgets.attach import desk_of
 from napari_medseg.widgets.desk import Desk
 
@@ -56,6 +56,7 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Corrections and versions go here, not to the user's folder."""
     monkeypatch.setenv("MEDSEG_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the child
+    monkeypatch.setattr(outlook, "UNASKED_S", -1.0)  # no second child after each prediction
     return tmp_path / "data"
 
 
