@@ -37,17 +37,16 @@ class OutlookLine(QWidget):
 
 
 class SlicePanel(QWidget):
-    """The way to the slice that is worth most, and why it is."""
+    """The way to the slice that is worth most, and why it is; the button may stand elsewhere."""
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.walk = next_slice_of(desk)
-        self.next = style.button("Next slice to correct")
+        self.next = style.button("Next slice")
         self.said = style.hint(color="")
         rows = style.column(self)
         rows.addWidget(self.next)
         rows.addWidget(self.said)
-        rows.addWidget(OutlookLine(desk))
         self.next.clicked.connect(self.walk.go_on)
         self.walk.changed.connect(self._show)
         self._show()
@@ -59,3 +58,4 @@ class SlicePanel(QWidget):
             f"comes.\n{self.walk.tip}"
         )
         style.say(self.said, "Looking…" if self.walk.busy else self.walk.said)
+        self.setHidden(not self.said.text() and self.next.parent() is not self)

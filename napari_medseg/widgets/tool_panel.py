@@ -28,9 +28,9 @@ PROMPTS = {
 
 
 class ToolPanel(QWidget):
-    """The tool in hand, as `ToolRun` has it."""
+    """The tool in hand, as `ToolRun` has it; `beside` are buttons that share its first row."""
 
-    def __init__(self, toolbox: Toolbox) -> None:
+    def __init__(self, toolbox: Toolbox, *beside: QPushButton) -> None:
         super().__init__()
         self.run, self.errors = toolbox.smart, toolbox.errors
         rows = style.column(self)
@@ -53,7 +53,10 @@ class ToolPanel(QWidget):
         inner.addLayout(self._form_place)
         inner.addLayout(style.row(self.preview, self.apply, self.cancel, stretch=(1, 1, 1)))
         inner.addWidget(self.said)
-        rows.addLayout(style.row(self.choose, self.next, stretch=(3, 2)))
+        for one in (self.next, *beside):
+            style.narrow(one)
+        first = (4, 3, *(3 for _ in beside))  # as long as their words
+        rows.addLayout(style.row(self.choose, self.next, *beside, stretch=first))
         rows.addWidget(self.doubt)
         rows.addWidget(self.body)
         self._shown: Tool | None = None

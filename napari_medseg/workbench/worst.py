@@ -12,9 +12,9 @@ import numpy.typing as npt
 from napari_medseg.active.ranking import Slice, Work, masses, slices
 from napari_medseg.active.stop import worth_of_slices
 from napari_medseg.active.work import Spent, measured
-from napari_medseg.correction.edit import Scene
+from napari_medseg.correction.edit import Bools, Scene
 from napari_medseg.correction.effort import Effort
-from napari_medseg.correction.record import Source
+from napari_medseg.correction.record import Box, Source
 from napari_medseg.correction.tools.doubts import Doubt, doubts
 from napari_medseg.jobs import Job, Progress
 from napari_medseg.workbench.critic import Verdict
@@ -83,7 +83,7 @@ def worst_slice(
         return None
     best = found[0]
     label = _worst_label(scene, wrong, best)
-    fix = next((one.why for one in plain if _lies_in(one, best)), "")
+    fix = next((one.why for one in plain if _explains(one, best, scene)), "")
     stop = False
     if ground is Ground.AGREEMENT:
         left = np.delete(masses(wrong, look.axis), [*look.done])
@@ -123,18 +123,28 @@ def _spent(effort: Effort) -> Spent:
 
 def _add(wrong: Chances, doubt: Doubt, scene: Scene) -> None:
     """What a plain fix would change is probably wrong."""
-    assert doubt.edit is not None
-    box = doubt.edit.box
-    changes = doubt.edit.labels != scene.labels[box]
-    if doubt.edit.where is not None:
-        changes &= doubt.edit.where
+    box, changes = _changes(doubt, scene)
     np.maximum(wrong[box], np.where(changes, doubt.score, 0), out=wrong[box])
 
 
-def _lies_in(doubt: Doubt, best: Slice) -> bool:
+def _changes(doubt: Doubt, scene: Scene) -> tuple[Box, Bools]:
+    """Where the fix of a place lies, and which voxels it changes."""
     assert doubt.edit is not None
-    part = doubt.edit.box[best.axis]
-    return bool(part.start <= best.index < part.stop)
+    changes = doubt.edit.labels != scene.labels[doubt.edit.box]
+    if doubt.edit.where is not None:
+        changes &= doubt.edit.where
+    return doubt.edit.box, changes
+
+
+def _explains(doubt: Doubt, best: Slice, scene: Scene) -> bool:
+    """Whether a plain fix is half of what is probably wrong in a slice, or more."""
+    box, changes = _changes(doubt, scene)
+    part = box[best.axis]
+    if not part.start <= best.index < part.stop:
+        return False
+    pixels = int(np.count_nonzero(np.take(changes, best.index - part.start, best.axis)))
+    pixel_mm2 = float(np.prod(np.delete(scene.spacing_mm, best.axis)))
+    return pixels * pixel_mm2 * doubt.score >= 0.5 * best.wrong_mm2
 
 
 def _worst_label(scene: Scene, wrong: Chances, best: Slice) -> int:
@@ -149,11 +159,11 @@ def _worst_label(scene: Scene, wrong: Chances, best: Slice) -> int:
 def _why(best: Slice, scene: Scene, name: str, ground: Ground, fix: str) -> str:
     count = scene.shape[best.axis]
     place = f"{PLANES[best.axis].capitalize()} slice {best.index + 1} of {count}"
-    work = f"about {best.seconds:.0f} s of work"
+    work = f"about {best.seconds:.0f} s"
     if fix:
-        return f"{place}: {fix}; {work}"
+        return f"{place}: {fix}, {work}"
     if ground is Ground.NOTHING:
-        return f"{place}: much mask that nobody looked at; how sure the model is, is not known"
+        return f"{place}: much mask that nobody looked at"
     area = best.wrong_mm2
     size = f"{area:.0f} mm²" if area >= 1 else f"{area:.1f} mm²"
-    return f"{place}: about {size} probably wrong, mostly {name}; {work}"
+    return f"{place}: {size} probably wrong, mostly {name}, {work}"

@@ -50,7 +50,7 @@ def test_the_slice_where_the_model_is_least_sure_comes_first_with_its_reason() -
     offer = asked(scene(), verdict(doubt(4, 8)))
     assert offer is not None
     assert (offer.slice.axis, offer.slice.index, offer.label) == (0, 4, 1)
-    assert offer.why.startswith("Axial slice 5 of 12: about 29 mm² probably wrong, mostly organ")
+    assert offer.why.startswith("Axial slice 5 of 12: 29 mm² probably wrong, mostly organ")
 
 
 def test_a_slice_that_is_done_or_was_painted_is_not_offered() -> None:
@@ -86,7 +86,7 @@ def test_without_a_verdict_the_probabilities_are_asked_and_else_the_mask() -> No
     assert offer.slice.index == 8
     offer = asked(scene(), None)
     assert offer is not None
-    assert "not known" in offer.why
+    assert "nobody looked at" in offer.why
 
 
 def test_it_is_said_when_all_that_is_left_is_hardly_worth_it() -> None:
