@@ -11,13 +11,15 @@ painted to the end: what is taught is mostly what was painted.
 
 * ours: as the window learns: from the model in use, with the memory of earlier cases, the anchors
   and the gate.
-* no_gate (like RootPainter): from the model in use, with what was painted alone; no memory, no
+* no_gate (like RootPainter): from the model in use, with the corrected scans alone; no memory, no
   distance to what was before, every candidate is adopted.
 * restart (like Cellpose): from the first model each time, on the corrected masks as wholes.
 * scratch (like nnU-Net): a new network each time, trained on the corrected masks as wholes.
 * none: no learning; its strokes say how hard the cases are.
 
-no_gate and restart have the steps and the augmentation of ours; scratch has `--scratch-steps`.
+no_gate and restart have the steps and the augmentation of ours; scratch has as many in each of its
+trainings as ours had until then, or `--scratch-steps`. restart and scratch, who build on nothing,
+learn only before a check.
 None is the other program itself: only its way of learning is imitated. Each run is kept in OUT and
 is not repeated; several may run beside each other with other --strategies or --seeds. Seconds of
 learning are of the processor, all threads. "needed" are the strokes to a Dice of 0.9 of that case,
@@ -247,7 +249,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--held", type=int, default=39, help="fewer, for a try")
     parser.add_argument("--budget", type=int, default=PERSON.budget)
     parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="of the fine-tunes")
-    parser.add_argument("--scratch-steps", type=int, default=300)
+    parser.add_argument("--scratch-steps", type=int, default=0)
     return parser.parse_args()
 
 

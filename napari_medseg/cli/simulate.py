@@ -59,7 +59,7 @@ Steps: TypeAlias = Annotated[
     int | None, typer.Option(min=1, help="Optimiser steps of each fine-tune, else 200.")
 ]
 ScratchSteps: TypeAlias = Annotated[
-    int | None, typer.Option(min=1, help="And of each training from scratch, else 300.")
+    int | None, typer.Option(min=1, help="Of a training from scratch, else as many as all so far.")
 ]
 Seeds: TypeAlias = Annotated[
     int, typer.Option(metavar="N", min=1, help="Run each strategy N times, cases in other orders.")

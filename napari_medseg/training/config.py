@@ -201,8 +201,8 @@ class FineTuneConfig:
     ignore
         Mask value of voxels that teach nothing.
     validations
-        How often the copy, and the middle between it and its parent, is scored; the best of these
-        is the candidate.
+        How often the copy, and a place between it and its parent, is scored; the best of these is
+        the candidate.
     remember
         Weight of staying near the parent's own output where nobody corrected. It, `anchor` and
         `replay` are multiplied by a strength that follows what is being forgotten.
@@ -212,6 +212,9 @@ class FineTuneConfig:
         Weight of the cases in the model's memory.
     teaches
         What of the network learns.
+    weak
+        Weight of what the parent is sure of in the corrected scans and nobody vouches for; a voxel
+        that somebody vouches for has 1.
     worst_drop
         A candidate that loses more Dice than this on any label is not adopted.
     gate
@@ -228,20 +231,21 @@ class FineTuneConfig:
 
     steps: Annotated[int, {"min": 1, "max": 100_000}] = 200
     minutes: Annotated[float, {"min": 0.0, "max": 1_000.0}] = 0.0
-    learning_rate: Annotated[float, {"min": 1e-7, "max": 0.1}] = 5e-4
+    learning_rate: Annotated[float, {"min": 1e-7, "max": 0.1}] = 1e-3
     batch: Annotated[int, {"min": 1, "max": 64}] = 2
     ignore: Annotated[int, {"min": 0, "max": 65535}] = IGNORE
     augmentation: Annotated[float, {"min": 0.0, "max": 3.0}] = 1.0
-    remember: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.5
+    remember: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.1
     anchor: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.01
     replay: Annotated[float, {"min": 0.0, "max": 10.0}] = 1.0
     teaches: Teaches = Teaches.WHOLE
     ema: Annotated[float, {"min": 0.0, "max": 0.99999}] = 0.98
     gate: bool = True
     memory_mb: Annotated[float, {"min": 0.0, "max": 1_000.0}] = 8.0
+    weak: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.5
     worst_drop: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.01
     new_labels: bool = True
-    validations: Annotated[int, {"min": 1, "max": 100}] = 4
+    validations: Annotated[int, {"min": 1, "max": 100}] = 2
     precision: Precision = Precision.AUTO
     device: str = "auto"
     threads: Annotated[int, {"min": 0, "max": 1024}] = 0

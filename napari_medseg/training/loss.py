@@ -30,7 +30,7 @@ def segmentation_loss(
     regions
         bool (N, L): whether the voxels of number n belong to an output, where outputs overlap.
     weight
-        Of each voxel in the cross-entropy, (B, ...); for one output only.
+        Of each voxel, (B, ...), for one output only; in the Dice none counts more than once.
 
     Returns
     -------
@@ -62,32 +62,34 @@ def ce_and_dice(
         truth = regions.to(logits)[known].movedim(-1, 1)
         bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(1)
         mean_bce = (bce * counted).sum() / total
-        return mean_bce + _one_minus_dice(logits.sigmoid(), truth, valid[:, None])
+        return mean_bce + _one_minus_dice(logits.sigmoid(), truth, counted.clamp(max=1)[:, None])
     ce = F.cross_entropy(logits, known, reduction="none")
     mean_ce = (ce * counted).sum() / total
-    return mean_ce + dice_loss(logits, known, valid)
+    return mean_ce + dice_loss(logits, known, counted.clamp(max=1))
 
 
-def dice_loss(logits: torch.Tensor, known: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+def dice_loss(logits: torch.Tensor, known: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """1 - mean soft Dice of the labels that the batch holds, background left out.
+
+    `weight` (B, ...) is the share to which a voxel counts: whole, in part or, for 0, not at all.
 
     A label that occurs nowhere among the valid voxels is left to the cross-entropy: its Dice is 0
     for any false voxel however faint, and says nothing more.
     """
     truth = F.one_hot(known, logits.shape[1]).movedim(-1, 1)
-    return _one_minus_dice(logits.softmax(1)[:, 1:], truth[:, 1:], valid[:, None])
+    return _one_minus_dice(logits.softmax(1)[:, 1:], truth[:, 1:], weight[:, None])
 
 
 def _one_minus_dice(
-    probability: torch.Tensor, truth: torch.Tensor, valid: torch.Tensor
+    probability: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
     """1 - mean soft Dice of the outputs (B, L, ...) that occur in `truth`."""
     axes = [0, *range(2, truth.ndim)]
-    probability, truth = probability * valid, truth * valid
-    overlap = (probability * truth).sum(axes)
-    sizes = probability.sum(axes) + truth.sum(axes)
+    counted = truth * weight
+    overlap = (probability * counted).sum(axes)
+    sizes = (probability * weight).sum(axes) + counted.sum(axes)
     dice = (2 * overlap + SMOOTH) / (sizes + SMOOTH)
-    present = (truth.sum(axes) > 0).float()
+    present = (counted.sum(axes) > 0).float()
     return (present * (1 - dice)).sum() / present.sum().clamp(min=1)
 
 

@@ -13,6 +13,7 @@ from napari_medseg.training.augment import augmentation, margin_of, seeded
 from napari_medseg.training.config import IGNORE
 
 COARSE_SHARE = 0.2  # of the patches, where the network also learns to look at the whole
+DOUBTED = 128  # + n in a target: nobody vouches for n, the model that is to learn says it
 MOST_PLACES = 20_000  # voxels kept of each label: more find nothing new
 
 
@@ -38,6 +39,11 @@ class Lesson:
     subject: str = ""
     places: tuple[npt.NDArray[np.int32], ...] = field(default=(), repr=False)
     start: tuple[int, int, int] = (0, 0, 0)
+
+
+def doubted_from(n_outputs: int) -> int:
+    """The first target that is in doubt; with too many outputs for that it is 255, so none is."""
+    return DOUBTED if n_outputs <= DOUBTED - 1 else IGNORE
 
 
 def lesson(name: str, image: torch.Tensor, target: torch.Tensor, subject: str = "") -> Lesson:

@@ -30,7 +30,7 @@ from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.training.annotator import Annotator
 from napari_medseg.training.dataset import Case, read_case
 from napari_medseg.training.events import StepDone
-from napari_medseg.training.simulation import CaseDone, Row, SimulateConfig, Strategy, mean_of
+from napari_medseg.training.simulation import ANEW, CaseDone, Row, SimulateConfig, Strategy, mean_of
 from napari_medseg.training.split import Split
 from napari_medseg.training.strategies import STRATEGIES, Learned, Lesson, Round
 from napari_medseg.volume import Mask, Volume, mask_to_canonical, to_canonical
@@ -180,8 +180,8 @@ class _Run:
 
     def _learn(self, number: int) -> Job[Learned]:
         stays = Learned(self.now, False, "", self.known)
-        if self.config.strategy is Strategy.SCRATCH and not self._is_check(number):
-            return replace(stays, why="trained only before a check")
+        if self.config.strategy in ANEW and not self._is_check(number):
+            return replace(stays, why="learns anew only before a check")
         if not self.lessons:
             return replace(stays, why="nothing was wrong, nothing is learned")
         config, steps = self.learning, self.config.scratch_steps

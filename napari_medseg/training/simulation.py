@@ -32,6 +32,9 @@ class Strategy(StrEnum):
     NONE = "none"  # learns nothing: what the corrections alone would do
 
 
+ANEW = (Strategy.RESTART, Strategy.SCRATCH)  # what they learned before is not built upon
+
+
 @dataclass(frozen=True)
 class SimulateConfig:
     """How a simulation runs.
@@ -48,7 +51,8 @@ class SimulateConfig:
     most_strokes
         Counted at most.
     scratch_steps
-        Optimiser steps of each training from scratch; it is done only before a check.
+        Optimiser steps of each training from scratch; 0: those of a fine-tune for each case so far,
+        as many as who goes on has had. Who starts anew learns only before a check.
     seed
         Of the order of the cases, the hand and the learning.
     """
@@ -60,7 +64,7 @@ class SimulateConfig:
     checks: tuple[int, ...] = CHECKS
     goal: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.9
     most_strokes: Annotated[int, {"min": 0, "max": 10_000}] = 100
-    scratch_steps: Annotated[int, {"min": 1, "max": 1_000_000}] = 300
+    scratch_steps: Annotated[int, {"min": 0, "max": 1_000_000}] = 0
     seed: Annotated[int, {"min": 0, "max": 2**20}] = 0
 
     def __post_init__(self) -> None:

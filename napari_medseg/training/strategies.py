@@ -43,7 +43,7 @@ class Round:
     known
         Who teaches and who examines, as decided in earlier rounds.
     scratch_steps
-        Optimiser steps of a training from scratch.
+        Optimiser steps of a training from scratch; 0: those of a fine-tune for each lesson.
     """
 
     first: Segmenter
@@ -73,7 +73,7 @@ def ours(now: Round) -> Job[Learned]:
 
 
 def no_gate(now: Round) -> Job[Learned]:
-    """On from the model in use with what was painted alone."""
+    """On from the model in use with the corrected scans alone."""
     examples = [one.example for one in now.lessons]
     bare = replace(now, config=_careless(now.config))
     return (yield from _tuned(_forgetful(now.now), examples, bare))
@@ -120,8 +120,10 @@ def _tuned(parent: Segmenter, examples: list[Example], now: Round) -> Job[Learne
 
 
 def _careless(config: FineTuneConfig) -> FineTuneConfig:
-    """The same steps without anything that keeps what was known."""
-    return replace(config, gate=False, replay=0.0, remember=0.0, anchor=0.0, memory_mb=0.0)
+    """The same steps without the memory, the way back to the parent and the gate."""
+    return replace(
+        config, gate=False, replay=0.0, remember=0.0, weak=0.0, anchor=0.0, memory_mb=0.0
+    )
 
 
 def _forgetful(segmenter: Segmenter) -> Segmenter:
@@ -148,7 +150,7 @@ def _as_first(now: Round) -> TrainConfig:
     return replace(
         config,
         minutes=0.0,
-        steps=now.scratch_steps,
+        steps=now.scratch_steps or now.config.steps * len(now.lessons),
         only_first=0,
         validation=(),
         validation_last=0,

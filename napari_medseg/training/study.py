@@ -29,12 +29,13 @@ from napari_medseg.training.newlabels import fitted, merged
 from napari_medseg.training.notebook import Notebook, going_on, marks_of, plain_marks
 from napari_medseg.training.parts import learner, plain, pull
 from napari_medseg.training.room import Room
-from napari_medseg.training.sampling import Lesson, Sampler, with_places
+from napari_medseg.training.sampling import Lesson, Sampler, doubted_from, with_places
 from napari_medseg.training.student import Student, decayed, mix
-from napari_medseg.training.validate import Exam, examine, scores, segmented
+from napari_medseg.training.validate import Exam, blended, examine, scores, segmented
 
 CENTRED = 0.9  # share of the patches around a corrected voxel
-WRONG = 3.0  # weight of a voxel that the parent had wrong, against one that it had right
+SURE = 0.8  # probability from which the parent's word teaches, weakly, where nobody vouches
+SHARES = (0.5, 0.25)  # of the way from the parent to the student, which are scored too
 NEWEST_HALF = 8  # cases: one so much older is seen half as often
 
 
@@ -55,6 +56,7 @@ class Study:
     ) -> None:
         self.recipe = segmenter.recipe
         self.known = known or self.recipe.n_outputs  # the outputs from here on are new
+        self.doubt = doubted_from(self.recipe.n_outputs)
         self.config = config
         self.device = choose(config.device)
         stride = segmenter.network.total_stride
@@ -77,6 +79,7 @@ class Study:
         self.replayed = lessons_in(segmenter.memory, False) if config.replay else []
         self.notebook = Notebook(replace(config, run_folder=""), "", ())
         self.clock = Clock(config.minutes * 60, 0 if config.minutes else config.steps)
+        self.filled = True  # whether the parent's word is in all lessons, where it is sure
         self.lessons = [self._centred(one) for one in held.train]
         if not any(one.places for one in self.lessons):
             raise TrainingError("at least two slices must be corrected; correct another one")
@@ -190,12 +193,11 @@ class Study:
     def _step(
         self, images: torch.Tensor, targets: torch.Tensor, new: int, share: float, strength: float
     ) -> float:
-        with torch.no_grad(), self.student.half():
-            taught = self.parent(images).float()
-        known = targets != IGNORE
-        decide = winners if self.regions is None else painted
-        wrong = known & (decide(taught.movedim(1, 0)) != targets)
-        weight = torch.where(wrong, WRONG, 1.0)
+        sure, doubted = targets < self.doubt, (targets >= self.doubt) & (targets != IGNORE)
+        targets = torch.where(doubted, targets - self.doubt, targets)
+        weight = torch.where(sure, 1.0, self.config.weak)
+        remember = 0.0 if self.filled else self.config.remember * strength
+        taught = self._taught(images[:new]) if remember else None
 
         def loss_of(network: nn.Module) -> torch.Tensor:
             logits = network(images)
@@ -205,36 +207,42 @@ class Study:
                     merged(logits[new:], self.known), targets[new:], self.regions
                 )
                 loss = loss + self.config.replay * strength * again
-            former, now = (merged(one, self.known) for one in (taught, logits))
-            held = memory_loss(now, former, ~wrong, self.regions is not None)
-            return loss + self.config.remember * strength * held
+            if taught is None:
+                return loss
+            right = ~(sure[:new] & (self._decided(taught) != targets[:new]))
+            former, now = (merged(one, self.known) for one in (taught, logits[:new]))
+            return loss + remember * memory_loss(now, former, right, self.regions is not None)
 
         loss = self.student.step(loss_of, self.config.learning_rate * share)
         pull(self.student.network, self.parent, self.config.anchor * strength * share)
         return loss
 
+    def _taught(self, images: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad(), self.student.half():
+            logits: torch.Tensor = self.parent(images)
+            return logits.float()
+
     # -- how it is scored ---------------------------------------------------------------------
 
     def _look(self, step: int, best: Snapshot | None, before: Marks, meter: Meter) -> Job[Snapshot]:
-        """The best so far, the student as it is now, or the middle between it and its parent.
+        """The best so far, the student as it is now, or a place between it and its parent.
 
-        The middle often knows more than either end: it forgets less (Wortsman et al. 2022).
+        The middle often knows more than either end (Wortsman et al. 2022). Where even that forgot
+        something, a step half as far may not have.
         """
         now = plain(self.student.average)
-        middle = copy.deepcopy(now)
-        mix(middle, self.parent, 0.5)
-        half = Snapshot(weights_of(middle), (yield from self.score(middle)), step)
         marks = yield from self.score(now)
         meter.read(marks.anchors)
         yield Validated(step, marks.exam.dice, marks.exam.jaccard, marks.anchors.dice)
-        whole = Snapshot(weights_of(now), marks, step)
-        known = (half, whole) if best is None else (best, half, whole)
-
-        def worth(one: Snapshot) -> tuple[bool, float]:
-            lost = forgotten(before.anchors, one.marks.anchors, self.config.worst_drop)
-            return not lost, one.marks.exam.mean
-
-        return max(reversed(known), key=worth)  # of equals the last
+        known = [Snapshot(weights_of(now), marks, step)]
+        for share in SHARES:
+            if share < 0.5 and any(worth(one, before, self.config)[0] for one in known):
+                break
+            nearer = copy.deepcopy(now)
+            mix(nearer, self.parent, 1 - share)
+            known.append(Snapshot(weights_of(nearer), (yield from self.score(nearer)), step))
+        earlier = [] if best is None else [best]
+        return max([*known, *earlier], key=lambda one: worth(one, before, self.config))
 
     def _exam(self, network: nn.Module, lessons: Sequence[Lesson], text: str) -> Job[Exam]:
         exam = scores([], self.recipe)
@@ -251,17 +259,22 @@ class Study:
         return segmented(self.whole, one.image, self.recipe, self.device, self.half)
 
     def _whole_slices(self, one: Lesson) -> Lesson:
-        """The exam with the rest of each corrected slice as the parent has it.
+        """The exam with the rest of each corrected slice as the parent has it, in doubt.
 
         Strokes alone are where the parent is wrong: on them a student that paints everything would
-        be perfect. What nobody corrected in the slice counts as right.
+        be perfect.
         """
         known = one.target != IGNORE
         rest = ~known & known.flatten(1).any(1)[:, None, None]
         if not bool(rest.any()):
             return one
-        said = self._said(one)
-        return replace(one, target=torch.where(rest, said.to(one.target.dtype), one.target))
+        said = self._said(one) + self.doubt % IGNORE
+        return replace(one, target=torch.where(rest, said, one.target))
+
+    def _decided(self, logits: torch.Tensor) -> torch.Tensor:
+        """Output numbers uint8 (B, ...) of logits (B, L, ...)."""
+        decide = winners if self.regions is None else painted
+        return decide(logits.movedim(1, 0)).to(torch.uint8)
 
     def _centred(self, one: Lesson) -> Lesson:
         """The lesson with the places of its labels, and of the corrections where that is quick."""
@@ -269,11 +282,30 @@ class Study:
         places = [known & (one.target == n) for n in range(1, len(self.recipe.values))]
         if not bool(known.all()):
             places.append(known & (one.target == 0))
-        if exam_box(one, self.recipe).target.shape == one.target.shape:
-            places.append(known & (self._said(one) != one.target))
-        return with_places(one, places)
+        if self.doubt == IGNORE or exam_box(one, self.recipe).target.shape != one.target.shape:
+            self.filled = False
+            return with_places(one, places)
+        logits = blended(self.whole, one.image.float(), self.recipe, self.device, self.half)
+        said = self._decided(logits[None])[0]
+        places.append(known & (said != one.target))
+        believed = ~known & (_sureness(logits, self.regions is not None) > SURE)
+        taught = torch.where(believed, said + self.doubt, one.target)
+        return with_places(replace(one, target=taught), places)
 
 
 def _newest_oftener(lessons: Sequence[Lesson]) -> list[Lesson]:
     """Each lesson once and the newer ones, which come first, twice."""
     return [*lessons, *lessons[:NEWEST_HALF]] if len(lessons) > NEWEST_HALF else list(lessons)
+
+
+def worth(one: Snapshot, before: Marks, config: FineTuneConfig) -> tuple[bool, float]:
+    """The larger the better: who forgot nothing, then the Dice on corrections."""
+    lost = forgotten(before.anchors, one.marks.anchors, config.worst_drop)
+    return not lost, one.marks.exam.mean
+
+
+def _sureness(logits: torch.Tensor, overlapping: bool) -> torch.Tensor:
+    """Probability (Z, Y, X) of what logits (L, Z, Y, X) say."""
+    if overlapping:
+        return (logits.abs()).sigmoid().amin(0)
+    return logits.softmax(0).amax(0)

@@ -18,10 +18,11 @@ from napari_medseg.inference.tiles import Tiling
 from napari_medseg.preprocess.pad import margin, padded
 from napari_medseg.preprocess.recipe import Recipe
 from napari_medseg.training.config import IGNORE
-from napari_medseg.training.sampling import Lesson
+from napari_medseg.training.sampling import Lesson, doubted_from
 
 OVERLAP = 0.5  # as a prediction does it
-Counts = npt.NDArray[np.int64]
+DOUBT = 0.1  # weight of a difference from what nobody vouches for
+Counts = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,32 @@ def blended(
 
 
 def overlap_counts(labels: torch.Tensor, target: torch.Tensor, n_outputs: int) -> Counts:
-    """(L, 3): voxels in both, in the prediction, in the target; where the target is known."""
-    valid = target != IGNORE
-    a, b = labels[valid].long(), target[valid].long()
+    """(L, 3): voxels in both, in the prediction, in the target; where the target is known.
+
+    Where it is doubted a difference may be right as well as wrong, and counts a tenth. But people
+    leave about as much wrong as they correct: what goes beyond that number counts as wrong.
+    """
+    first = doubted_from(n_outputs)
+    sure, doubted = target < first, (target >= first) & (target != IGNORE)
+    counts = _counts(labels, target, sure, n_outputs)
+    if not bool(doubted.any()):
+        return counts
+    believed = target - first
+    differ = int((doubted & (labels != believed)).sum())
+    corrected = int(sure[doubted.flatten(1).any(1)].sum())
+    beyond = max(0, differ - corrected)
+    weight = (DOUBT * (differ - beyond) + beyond) / max(1, differ)
+    counts += weight * _counts(labels, believed, doubted, n_outputs)
+    counts += (1 - weight) * _counts(believed, believed, doubted, n_outputs)
+    return counts
+
+
+def _counts(
+    labels: torch.Tensor, target: torch.Tensor, where: torch.Tensor, n_outputs: int
+) -> Counts:
+    a, b = labels[where].long(), target[where].long()
     joint = torch.bincount(a * n_outputs + b, minlength=n_outputs**2).reshape(n_outputs, -1)
-    return torch.stack([joint.diagonal(), joint.sum(1), joint.sum(0)], 1).numpy()
+    return torch.stack([joint.diagonal(), joint.sum(1), joint.sum(0)], 1).double().numpy()
 
 
 def scores(counts: Sequence[Counts], recipe: Recipe) -> Exam:
@@ -94,7 +116,7 @@ def scores(counts: Sequence[Counts], recipe: Recipe) -> Exam:
     if not counts:
         nothing = {label.name: float("nan") for label in recipe.labels}
         return Exam(nothing, nothing)
-    table = np.stack(counts).astype(np.float64)[:, 1:]  # cases, labels, 3
+    table = np.stack(counts)[:, 1:]  # cases, labels, 3
     both, sizes = table[..., 0], table[..., 1] + table[..., 2]
     with np.errstate(invalid="ignore"):
         dice, jaccard = 2 * both / sizes, both / (sizes - both)

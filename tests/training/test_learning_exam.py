@@ -11,7 +11,7 @@ from torch import nn
 
 from napari_medseg.preprocess.recipe import Recipe
 from napari_medseg.training.config import IGNORE
-from napari_medseg.training.sampling import lesson
+from napari_medseg.training.sampling import DOUBTED, lesson
 from napari_medseg.training.validate import Exam, blended, examine, overlap_counts, scores
 from napari_medseg.volume import Label
 
@@ -54,6 +54,31 @@ def test_unknown_voxels_are_scored_nowhere() -> None:
     said = torch.tensor([[[1, 2]]], dtype=torch.uint8)
     counts = overlap_counts(said, torch.tensor([[[1, IGNORE]]], dtype=torch.uint8), 3)
     assert np.array_equal(counts, [[0, 0, 0], [1, 1, 1], [0, 0, 0]])
+
+
+def test_a_difference_from_what_nobody_vouches_for_counts_a_tenth() -> None:
+    said = torch.tensor([[[1, 1, 2, 0]]], dtype=torch.uint8)
+    target = torch.tensor([[[1, DOUBTED + 1, DOUBTED + 1, 0]]], dtype=torch.uint8)
+    rind = overlap_counts(said, target, 3)[1]
+    np.testing.assert_allclose(rind, [2.9, 2.9, 3.0])
+    exam = scores([overlap_counts(said, target, 3)], RECIPE)
+    assert exam.dice["rind"] == pytest.approx(2 * 2.9 / 5.9)
+
+
+def test_who_differs_more_than_was_corrected_is_wrong_there() -> None:
+    target = torch.full((1, 4, 10), DOUBTED + 1, dtype=torch.uint8)
+    target[0, 0, :2] = 2  # two voxels were corrected
+    nothing = torch.zeros_like(target)
+    rind = overlap_counts(nothing, target, 3)[1]
+    wrong = 38 - 2 + 2 * 0.1
+    np.testing.assert_allclose(rind, [38 - wrong, 38 - wrong, 38])
+
+
+def test_with_more_outputs_than_can_be_doubted_a_high_number_is_a_label() -> None:
+    target = torch.tensor([[[DOUBTED + 1, IGNORE]]], dtype=torch.uint8)
+    counts = overlap_counts(target.clone(), target, DOUBTED + 10)
+    assert counts[DOUBTED + 1].tolist() == [1, 1, 1]
+    assert counts.sum() == 3
 
 
 def test_a_case_without_the_label_does_not_lower_its_mean() -> None:

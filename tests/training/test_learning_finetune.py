@@ -16,6 +16,8 @@ from cubes import example_of
 
 from napari_medseg.correction.record import Example
 from napari_medseg.errors import ModelError, TrainingError
+from napari_medseg.inference.config import PredictConfig
+from napari_medseg.inference.predict import predict
 from napari_medseg.jobs import Notice, finish
 from napari_medseg.models import checkpoint
 from napari_medseg.models.card import read_card
@@ -57,6 +59,23 @@ def test_corrections_make_the_model_better_on_others(
     assert outcome.segmenter is outcome.candidate
     assert sum(outcome.after.values()) > sum(outcome.before.values())
     assert "1 of 4 subjects" in outcome.why
+
+
+def test_who_is_shown_one_label_only_does_not_paint_everything_with_it(
+    segmenter: Segmenter,
+) -> None:
+    taught = [example_of(seed) for seed in (20, 21)]
+    taught = [replace(one, confirmed=one.mask.labels == 1) for one in taught]
+    other = example_of(30).volume
+    before = finish(predict(other, segmenter, PredictConfig())).mask.labels
+    changed = []
+    for weak in (0.5, 0.0):
+        config = replace(MORE, weak=weak, remember=0.0, gate=False)
+        candidate = finish(fine_tune(segmenter, taught, config)).candidate
+        after = finish(predict(other, candidate, PredictConfig())).mask.labels
+        changed.append(np.count_nonzero(after != before) / after.size)
+    assert changed[0] < 0.1
+    assert changed[0] < changed[1] / 2
 
 
 def test_the_parent_stays_bit_for_bit(segmenter: Segmenter, examples: list[Example]) -> None:

@@ -71,6 +71,14 @@ def test_dice_of_half_the_overlap_is_one_half() -> None:
     assert float(loss) == pytest.approx(0.5, abs=1e-4)
 
 
+def test_what_is_believed_by_half_counts_half_in_dice() -> None:
+    target = torch.ones(1, 1, 1, 4, dtype=torch.uint8)
+    said = torch.tensor([[[[1, 1, 0, 0]]]], dtype=torch.uint8)
+    weight = torch.tensor([[[[1.0, 1.0, 0.5, 0.5]]]])
+    loss = dice_loss(sure_of(said, 2), target.long(), weight)
+    assert float(loss) == pytest.approx(1 - 2 * 2 / (2 + 3), abs=1e-4)
+
+
 def test_an_absent_label_does_not_count_in_dice() -> None:
     target = torch.zeros(1, 2, 2, 2, dtype=torch.uint8)
     target[0, 0] = 1
