@@ -19,7 +19,7 @@ from napari_medseg.correction.tools.doubts import Doubt, doubts
 from napari_medseg.jobs import Job, Progress
 from napari_medseg.workbench.critic import Verdict
 
-APART_MM = 3.0  # slices nearer to one that was looked through show the same errors
+APART_MM = 0.0  # 3 mm found a seventh less of the errors in ten slices of the hippocampus
 UNKNOWN = 0.1  # how likely a voxel of a mask is wrong where nobody has an idea
 PLANES = ("axial", "coronal", "sagittal")
 NO_STROKES = ("confirm", "unconfirm", "learned", "rename", "add")
