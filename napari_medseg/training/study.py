@@ -79,7 +79,6 @@ class Study:
         self.replayed = lessons_in(segmenter.memory, False) if config.replay else []
         self.notebook = Notebook(replace(config, run_folder=""), "", ())
         self.clock = Clock(config.minutes * 60, 0 if config.minutes else config.steps)
-        self.filled = True  # whether the parent's word is in all lessons, where it is sure
         self.lessons = [self._centred(one) for one in held.train]
         if not any(one.places for one in self.lessons):
             raise TrainingError("at least two slices must be corrected; correct another one")
@@ -196,8 +195,8 @@ class Study:
         sure, doubted = targets < self.doubt, (targets >= self.doubt) & (targets != IGNORE)
         targets = torch.where(doubted, targets - self.doubt, targets)
         weight = torch.where(sure, 1.0, self.config.weak)
-        remember = 0.0 if self.filled else self.config.remember * strength
-        taught = self._taught(images[:new]) if remember else None
+        remember = self.config.remember * strength
+        taught = self._taught(images) if remember else None
 
         def loss_of(network: nn.Module) -> torch.Tensor:
             logits = network(images)
@@ -209,8 +208,8 @@ class Study:
                 loss = loss + self.config.replay * strength * again
             if taught is None:
                 return loss
-            right = ~(sure[:new] & (self._decided(taught) != targets[:new]))
-            former, now = (merged(one, self.known) for one in (taught, logits[:new]))
+            right = ~(sure & (self._decided(taught) != targets))
+            former, now = (merged(one, self.known) for one in (taught, logits))
             return loss + remember * memory_loss(now, former, right, self.regions is not None)
 
         loss = self.student.step(loss_of, self.config.learning_rate * share)
@@ -283,7 +282,6 @@ class Study:
         if not bool(known.all()):
             places.append(known & (one.target == 0))
         if self.doubt == IGNORE or exam_box(one, self.recipe).target.shape != one.target.shape:
-            self.filled = False
             return with_places(one, places)
         logits = blended(self.whole, one.image.float(), self.recipe, self.device, self.half)
         said = self._decided(logits[None])[0]
