@@ -9,6 +9,8 @@ from qtpy.QtTest import QTest
 
 from napari_medseg.active.predicted import Guess, Judge
 from napari_medseg.active.signs import Signs
+from napari_medseg.inference.events import Prediction
+from napari_medseg.jobs import Progress
 from napari_medseg.widgets import outlook
 from napari_medseg.widgets.correct_dock import CorrectDock
 from napari_medseg.widgets.next_slice import NONE_LEFT
@@ -16,7 +18,7 @@ from napari_medseg.widgets.outlook_panel import SlicePanel
 from napari_medseg.widgets.segment_dock import SegmentDock
 from napari_medseg.workbench.critic import Basis, Verdict
 
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 120_000  # a child runs at low priority
 
 
 @pytest.fixture
@@ -36,6 +38,23 @@ def walk(desk, qtbot):
         case, "", whole, labels, wrong, {}, Judge(), Basis.NOTHING, False
     )
     return panel
+
+
+@pytest.fixture
+def predicted(desk, qtbot, monkeypatch):
+    """Runs a prediction that is there at once."""
+
+    def job(config):
+        yield Progress(1, 1)
+        return Prediction(desk.case.mask(), "cpu", 0.1)
+
+    def go():
+        desk.predict("cpu")
+        qtbot.waitUntil(lambda: desk.prediction.result is not None, timeout=TIMEOUT_MS)
+        qtbot.waitUntil(lambda: not desk.prediction.running, timeout=TIMEOUT_MS)
+
+    monkeypatch.setattr(desk.workbench, "predict", job)
+    return go
 
 
 def at(desk) -> int:
@@ -108,25 +127,21 @@ def test_after_a_prediction_the_dice_is_predicted_and_said_to_be_uncalibrated(
     assert dock.outlook.text.text() == ""
 
 
-def test_a_judgement_that_takes_long_is_asked_for(desk, viewer, qtbot):
+def test_a_judgement_that_takes_long_is_asked_for(desk, viewer, qtbot, predicted):
     dock = SegmentDock(viewer)
     qtbot.addWidget(dock)
-    desk.predict("cpu")
-    qtbot.waitUntil(lambda: desk.prediction.result is not None, timeout=TIMEOUT_MS)
-    qtbot.waitUntil(lambda: not desk.prediction.running, timeout=TIMEOUT_MS)
+    predicted()
     assert "takes about 1 min" in dock.outlook.text.text()
     assert not dock.outlook.ask.isHidden()
     assert not outlook.outlook_of(desk).run.running
 
 
 def test_why_there_is_no_answer_is_said_in_the_line_and_nowhere_else(
-    desk, qtbot, viewer, monkeypatch, said
+    desk, qtbot, viewer, monkeypatch, said, predicted
 ):
     dock = CorrectDock(viewer)
     qtbot.addWidget(dock)
-    desk.predict("cpu")
-    qtbot.waitUntil(lambda: desk.prediction.result is not None, timeout=TIMEOUT_MS)
-    qtbot.waitUntil(lambda: not desk.prediction.running, timeout=TIMEOUT_MS)
+    predicted()
     monkeypatch.setattr("napari_medseg.workbench.critic.OPINION", "gone:nothing")
     asked = outlook.outlook_of(desk)
     asked.ask()
