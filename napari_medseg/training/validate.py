@@ -22,6 +22,7 @@ from napari_medseg.training.sampling import Lesson, doubted_from
 
 OVERLAP = 0.5  # as a prediction does it
 DOUBT = 0.1  # weight of a difference from what nobody vouches for
+LACKING = 0.5  # of a structure's voxels, beside those corrected; half wrong is a Dice of 0.75
 Counts = npt.NDArray[np.float64]
 
 
@@ -85,8 +86,8 @@ def blended(
 def overlap_counts(labels: torch.Tensor, target: torch.Tensor, n_outputs: int) -> Counts:
     """(L, 3): voxels in both, in the prediction, in the target; where the target is known.
 
-    Where it is doubted a difference may be right as well as wrong, and counts a tenth. But people
-    leave about as much wrong as they correct: what goes beyond that number counts as wrong.
+    Where it is doubted a difference may be right as well as wrong, and counts a tenth. Beyond what
+    a mask that needs correcting can lack it counts as wrong: so nothing is won by painting all.
     """
     first = doubted_from(n_outputs)
     sure, doubted = target < first, (target >= first) & (target != IGNORE)
@@ -96,7 +97,8 @@ def overlap_counts(labels: torch.Tensor, target: torch.Tensor, n_outputs: int) -
     believed = target - first
     differ = int((doubted & (labels != believed)).sum())
     corrected = int(sure[doubted.flatten(1).any(1)].sum())
-    beyond = max(0, differ - corrected)
+    lacking = corrected + int(LACKING * int((doubted & (believed > 0)).sum()))
+    beyond = max(0, differ - lacking)
     weight = (DOUBT * (differ - beyond) + beyond) / max(1, differ)
     counts += weight * _counts(labels, believed, doubted, n_outputs)
     counts += (1 - weight) * _counts(believed, believed, doubted, n_outputs)
