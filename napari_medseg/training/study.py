@@ -35,6 +35,7 @@ from napari_medseg.training.validate import Exam, blended, examine, scores, segm
 
 CENTRED = 0.9  # share of the patches around a corrected voxel
 SURE = 0.8  # probability from which the parent's word teaches, weakly, where nobody vouches
+FOUND = 0.5  # of each structure: who finds less in a scan teaches nothing there
 SHARES = (0.5, 0.25)  # of the way from the parent to the student, which are scored too
 NEWEST_HALF = 8  # cases: one so much older is seen half as often
 
@@ -286,6 +287,8 @@ class Study:
         logits = blended(self.whole, one.image.float(), self.recipe, self.device, self.half)
         said = self._decided(logits[None])[0]
         places.append(known & (said != one.target))
+        if finds(said, one.target) < FOUND:
+            return with_places(one, places)
         believed = ~known & (_sureness(logits, self.regions is not None) > SURE)
         taught = torch.where(believed, said + self.doubt, one.target)
         return with_places(replace(one, target=taught), places)
@@ -300,6 +303,19 @@ def worth(one: Snapshot, before: Marks, config: FineTuneConfig) -> tuple[bool, f
     """The larger the better: who forgot nothing, then the Dice on corrections."""
     lost = forgotten(before.anchors, one.marks.anchors, config.worst_drop)
     return not lost, one.marks.exam.mean
+
+
+def finds(said: torch.Tensor, target: torch.Tensor) -> float:
+    """Share of the worst found structure that the parent has in the corrected slices, as they are.
+
+    1 where no structure is. Who misses most of one is no witness of where else it is not.
+    """
+    known = target != IGNORE
+    corrected = known.flatten(1).any(1)
+    now = torch.where(known, target, said)[corrected]
+    values = [value for value in torch.unique(target[known]).tolist() if value]
+    shares = [float((said[corrected][now == value] == value).float().mean()) for value in values]
+    return min(shares, default=1.0)
 
 
 def _sureness(logits: torch.Tensor, overlapping: bool) -> torch.Tensor:
