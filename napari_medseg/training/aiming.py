@@ -20,6 +20,7 @@ from napari_medseg.correction.record import Labels
 Places: TypeAlias = npt.NDArray[np.float64]
 Points: TypeAlias = npt.NDArray[np.intp]
 Flat: TypeAlias = tuple[float, float]
+Solid: TypeAlias = tuple[float, float, float]
 
 MOST_PAIRS = 2_000_000  # of places and wrong voxels; of more the hand tries every second place
 TOUCHING = np.ones((3, 3), int)
@@ -65,24 +66,34 @@ def errors_of(labels: Labels, truth: Labels, cared: Bools) -> Iterator[Error]:
 
 
 def way_over(
-    error: Error, may: Bools, radius_mm: float, spacing_mm: Flat, longest_mm: float
+    error: Error, wrong: Bools, may: Bools, radius_mm: float, spacing_mm: Solid, longest_mm: float
 ) -> Way | None:
-    """A drag over an error such that the brush never leaves `may`, (Y, X); None if it fits nowhere.
+    """A drag over an error such that the brush never leaves `may`; None if it fits nowhere.
 
-    As people do it: the disc is set down where it covers most of the error, inside the structure,
+    As people do it: the brush is set down where it covers most of the error, inside the structure,
     and goes on to wherever it covers most of the rest for the way.
+
+    Parameters
+    ----------
+    wrong, may
+        (N, Y, X), the error's slice in the middle: what is to be covered in the slices around it,
+        and where the brush may be. One slice for a disc; for a ball as many as it reaches.
     """
-    corner, part = _around(error.where, radius_mm, spacing_mm)
-    wrong, inside = error.where[part], may[part]
-    free = inside & (_depth(inside, spacing_mm) > radius_mm * (1 + SLACK))
-    near = free & (_depth(~wrong, spacing_mm) <= radius_mm)
-    centres, targets = np.argwhere(near), np.argwhere(wrong)
+    corner, part = _around(error.where, radius_mm, spacing_mm[1:])
+    middle = len(may) // 2
+    wanted = wrong[(slice(None), *part)].copy()
+    wanted[middle] = error.where[part]
+    inside = may[(slice(None), *part)]
+    free = inside[middle] & (_depth(inside, spacing_mm)[middle] > radius_mm * (1 + SLACK))
+    near = free & (_depth(~wanted, spacing_mm)[middle] <= radius_mm)
+    centres, targets = np.argwhere(near), np.argwhere(wanted) - [middle, 0, 0]
     if not len(centres):
         return None
     centres = centres[:: 1 + len(centres) * len(targets) // MOST_PAIRS]
-    covers = cdist(centres * spacing_mm, targets * spacing_mm) <= radius_mm * (1 + SLACK)
-    places, rights = _dragged(free, centres, covers, radius_mm, spacing_mm, longest_mm)
-    return Way(places + corner, radius_mm, rights)
+    places = np.insert(centres, 0, 0, axis=1) * spacing_mm
+    covers = cdist(places, targets * spacing_mm) <= radius_mm * (1 + SLACK)
+    way, rights = _dragged(free, centres, covers, radius_mm, spacing_mm[1:], longest_mm)
+    return Way(way + corner, radius_mm, rights)
 
 
 def shaken(way: Way, spacing_mm: Flat, noise_mm: float, random: np.random.Generator) -> Places:
@@ -133,7 +144,7 @@ def _around(where: Bools, radius_mm: float, spacing_mm: Flat) -> tuple[Points, t
     return low, (slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1])))
 
 
-def _depth(inside: Bools, spacing_mm: Flat) -> npt.NDArray[np.float32]:
+def _depth(inside: Bools, spacing_mm: Solid) -> npt.NDArray[np.float32]:
     """Millimetres to the nearest voxel that is not inside; infinite where all are."""
     found: npt.NDArray[np.float32] = edt.edt(
         np.ascontiguousarray(inside, np.uint8), anisotropy=spacing_mm, black_border=False

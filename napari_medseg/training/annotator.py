@@ -17,7 +17,7 @@ from napari_medseg.correction.record import Deed, Example, Source
 from napari_medseg.correction.tracker import Tracker
 from napari_medseg.errors import GridError
 from napari_medseg.evaluation.overlap import dice_by_label
-from napari_medseg.training.aiming import Flat, Way, errors_of, shaken, way_over
+from napari_medseg.training.aiming import Error, Flat, Way, errors_of, shaken, way_over
 from napari_medseg.training.config import check_bounds
 from napari_medseg.volume import Mask, Volume
 
@@ -35,6 +35,8 @@ class SimulatedPerson:
         Strokes that a case gets at most; one that is taken back counts too.
     brush_mm
         Diameter of the brush.
+    ball
+        Whether it is a ball that reaches into the slices beside; else a disc in the slice.
     shrinks
         Whether a brush that does not fit is halved, down to a voxel, as with the wheel.
     noise_mm
@@ -53,6 +55,7 @@ class SimulatedPerson:
 
     budget: Annotated[int, {"min": 1, "max": 10_000}] = 10
     brush_mm: Annotated[float, {"min": 0.1, "max": 100.0}] = 6.0
+    ball: bool = False
     shrinks: bool = True
     noise_mm: Annotated[float, {"min": 0.0, "max": 20.0}] = 0.3
     longest_mm: Annotated[float, {"min": 0.0, "max": 10_000.0}] = 60.0
@@ -172,14 +175,26 @@ class Annotator:
 
     def _plan(self, z: int) -> tuple[int, Way] | None:
         """The value to paint in a slice and the drag; None if the brush fits on no error."""
-        truth, cared = self._truth[z], self._cared[z]
-        for error in errors_of(self.tracker.labels[z], truth, cared):
-            may = (truth == error.value) | ~cared
-            reach = self.person.longest_mm
-            ways = [way_over(error, may, radius, self._flat, reach) for radius in self._radii()]
+        for error in errors_of(self.tracker.labels[z], self._truth[z], self._cared[z]):
+            ways = [self._way(z, error, radius) for radius in self._radii()]
             if found := [way for way in ways if way is not None]:
                 return error.value, max(found, key=lambda way: way.rights)  # of equals the widest
         return None
+
+    def _way(self, z: int, error: Error, radius_mm: float) -> Way | None:
+        near = range(z - self._reach(radius_mm), z + self._reach(radius_mm) + 1)
+        planes = np.clip(near, 0, len(self._truth) - 1)  # beyond the scan nothing is painted
+        truth, cared = self._truth[planes], self._cared[planes]
+        wanted = truth == error.value
+        wrong = wanted & cared & (self.tracker.labels[planes] != truth)
+        wrong[planes != near] = False
+        spacing, reach = self.volume.geometry.spacing_mm, self.person.longest_mm
+        return way_over(error, wrong, wanted | ~cared, radius_mm, spacing, reach)
+
+    def _reach(self, radius_mm: float) -> int:
+        """Slices on either side that the brush meets."""
+        spacing = self.volume.geometry.spacing_mm[AXIAL]
+        return int(radius_mm // spacing) if self.person.ball else 0
 
     def _radii(self) -> Iterator[float]:
         radius, finest = self.person.brush_mm / 2, min(self._flat)
@@ -198,21 +213,24 @@ class Annotator:
         places = np.insert(
             shaken(way, self._flat, self.person.noise_mm, self._random), AXIAL, z, axis=1
         )
+        flat = None if self.person.ball else AXIAL
         for last, place in zip([places[0], *places], places, strict=False):
-            paint.put(footprint(last, place, way.radius_mm, spacing, scene.shape, AXIAL))
+            paint.put(footprint(last, place, way.radius_mm, spacing, scene.shape, flat))
         self.strokes += 1
         self.seconds += self.person.pause_s + self.person.stroke_s
-        correction = None if paint.box is None else self.tracker.commit(paint.box)
-        if correction is not None:
-            self.history.add(correction, Deed(BRUSH if value else ERASER, self.seconds))
-            self._judge(z)
+        if (box := paint.box) is None or (correction := self.tracker.commit(box)) is None:
+            return
+        self.history.add(correction, Deed(BRUSH if value else ERASER, self.seconds))
+        self._judge(z, box[AXIAL])
 
-    def _judge(self, z: int) -> None:
-        """Keep the stroke if it left less wrong, else take it back."""
-        before, now = int(self._wrong[z]), self._wrong_in(slice(z, z + 1))[0]
-        if now < before:
-            self._wrong[z] = now
-            self._touched = [*(one for one in self._touched if one != z), z]
+    def _judge(self, z: int, planes: slice) -> None:
+        """Keep the stroke through `z` if it left less wrong, else take it back."""
+        before, now = self._wrong[planes].copy(), self._wrong_in(planes)
+        if now.sum() < before.sum():
+            self._wrong[planes] = now
+            changed = {planes.start + int(n) for n in np.flatnonzero(now != before)} - {z}
+            touched = [one for one in self._touched if one not in {*changed, z}]
+            self._touched = [*touched, *sorted(changed), z]
         elif isinstance(step := self.history.back(), Stroke):
             step.undo(self.tracker.labels, self.tracker.baseline)
             self.tracker.commit(step.box)

@@ -62,9 +62,10 @@ def test_a_brush_that_cannot_shrink_leaves_what_it_does_not_fit_into() -> None:
             assert (labels[z][reached] == value).all()
 
 
+@pytest.mark.parametrize("ball", [False, True])
 @pytest.mark.parametrize("noise_mm", [0.0, 0.5, 3.0])
-def test_no_stroke_makes_the_mask_worse(noise_mm: float) -> None:
-    one = person_at(replace(STEADY, noise_mm=noise_mm, seed=3))
+def test_no_stroke_makes_the_mask_worse(noise_mm: float, ball: bool) -> None:
+    one = person_at(replace(STEADY, noise_mm=noise_mm, ball=ball, seed=3))
     wrong = [one.wrong]
     for _ in range(15):
         one.stroke()
@@ -75,11 +76,27 @@ def test_no_stroke_makes_the_mask_worse(noise_mm: float) -> None:
     assert wrong[-1] < wrong[0]
 
 
-def test_a_steady_hand_spoils_no_voxel() -> None:
-    one = person_at(replace(STEADY, budget=7))
+@pytest.mark.parametrize("ball", [False, True])
+def test_a_steady_hand_spoils_no_voxel(ball: bool) -> None:
+    one = person_at(replace(STEADY, budget=7, ball=ball), (1.5, 1.0, 1.0))
     before = one.tracker.labels == truth_of(one)
     one.correct()
     assert (one.tracker.labels == truth_of(one))[before].all()
+
+
+def test_a_ball_does_in_a_stroke_what_takes_a_disc_one_in_each_slice() -> None:
+    grid = Geometry.from_spacing((15, 31, 31), (1.0, 1.0, 1.0))
+    z, y, x = np.ogrid[:15, :31, :31]
+    truth = ((z - 7) ** 2 + (y - 15) ** 2 + (x - 15) ** 2 <= 36).astype(np.uint8)
+    given, volume = np.zeros_like(truth), Volume(np.zeros(truth.shape, np.float32), grid)
+    right = {}
+    for ball in (False, True):
+        person = replace(STEADY, budget=1, ball=ball, brush_mm=8.0)
+        one = Annotator(volume, Mask(given, grid), Mask(truth, grid), (1,), person)
+        one.correct()
+        right[ball] = int(truth.sum()) - one.wrong
+        assert len(np.unique(np.nonzero(one.tracker.source)[0])) == (9 if ball else 1)
+    assert right[True] > 3 * right[False]
 
 
 @pytest.mark.parametrize("budget", [1, 4])
