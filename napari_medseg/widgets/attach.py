@@ -18,6 +18,7 @@ from napari_medseg.workbench import Workbench
 PLUGIN = "napari-medseg"
 VIEWS = "Views"  # keys of this group work whatever layer is active
 DOCKS = ("Segment", "Correct", "Fine-tune")  # in the order of the work
+SIMULATE = "Simulate"  # beside the work, so it has no number and opens only when asked for
 
 _desks: weakref.WeakKeyDictionary[Viewer, Desk] = weakref.WeakKeyDictionary()
 
@@ -94,7 +95,8 @@ def show_dock(viewer: Viewer, title: str) -> QWidget:
             return widget  # type: ignore[no-any-return]
     widget = _make(viewer, title)
     dock = window.add_dock_widget(widget, name=title, area="right", tabify=True)
-    dock.setWindowTitle(f"{DOCKS.index(title) + 1}  {title}")  # the tab's text
+    number = f"{DOCKS.index(title) + 1}  " if title in DOCKS else ""
+    dock.setWindowTitle(f"{number}{title}")  # the tab's text
     _raise(widget)
     return widget
 
@@ -103,10 +105,10 @@ def _make(viewer: Viewer, title: str) -> QWidget:
     from napari_medseg.widgets.correct_dock import CorrectDock
     from napari_medseg.widgets.finetune_dock import FineTuneDock
     from napari_medseg.widgets.segment_dock import SegmentDock
+    from napari_medseg.widgets.simulate_dock import SimulateDock
 
-    kinds: dict[str, type[QWidget]] = dict(
-        zip(DOCKS, (SegmentDock, CorrectDock, FineTuneDock), strict=True)
-    )
+    made = (SegmentDock, CorrectDock, FineTuneDock, SimulateDock)
+    kinds: dict[str, type[QWidget]] = dict(zip((*DOCKS, SIMULATE), made, strict=True))
     return kinds[title](viewer)
 
 

@@ -10,7 +10,7 @@ from superqt import QCollapsible
 from napari_medseg.models.card import ModelCard
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.widgets import style
-from napari_medseg.widgets.attach import desk_of, show_dock, watch_window
+from napari_medseg.widgets.attach import SIMULATE, desk_of, show_dock, watch_window
 from napari_medseg.widgets.before_after import BeforeAfter
 from napari_medseg.widgets.begin import BeginRows
 from napari_medseg.widgets.curves import Curves
@@ -26,6 +26,7 @@ ALONG_TIP = (
     "flashes.\nOnly a quick look: never saved, never over what you painted or confirmed, and gone "
     "when this is switched off.\nIt changes no model: Start learns from your strokes themselves."
 )
+REHEARSE_TIP = "What would correcting bring? Labelled cases answer it; your model stays as it is"
 SHOWN = {
     "steps": "Steps",
     "learning_rate": "Learning rate",
@@ -102,6 +103,9 @@ class FineTuneDock(style.Column):
         self.worth = style.hint()
         self.add(style.heading("Versions of the model"), self.versions, self.worth)
         self.add(style.row(self.back, self.again, stretch=(1, 1)))
+        self.rehearse = style.button("Try it on a virtual person…", REHEARSE_TIP)
+        self.rehearse.setFlat(True)
+        self.add(self.rehearse)
 
     def _connect(self) -> None:
         desk = self.desk
@@ -114,6 +118,7 @@ class FineTuneDock(style.Column):
         self.keep.clicked.connect(self._keep)
         self.back.clicked.connect(self._go_back)
         self.again.clicked.connect(self._segment_again)
+        self.rehearse.clicked.connect(lambda: show_dock(desk.viewer, SIMULATE))
         self.versions.picked.connect(lambda _: self._show_back())
         for signal in (desk.case_changed, desk.corrected, desk.marks_changed, desk.saved):
             signal.connect(self._show_corrected)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_medseg import io
 from napari_medseg.jobs import Job
@@ -13,6 +14,8 @@ from napari_medseg.training.simulate import compare_with
 from napari_medseg.training.simulation import Strategy
 from napari_medseg.volume import Geometry, Mask, Volume
 from napari_medseg.widgets import simulate_dock
+from napari_medseg.widgets.attach import SIMULATE as TITLE
+from napari_medseg.widgets.attach import open_all_docks, show_dock
 from napari_medseg.widgets.simulate_dock import SIMULATE, SimulateDock
 
 TIMEOUT_MS = 90_000  # a child starts and imports torch on a busy machine
@@ -112,3 +115,15 @@ def test_a_folder_that_is_none_is_said(viewer, desk, qtbot, said) -> None:
     dock.run.click()
     qtbot.waitUntil(lambda: not dock.simulation.running, timeout=TIMEOUT_MS)
     assert any("there is no such folder" in message for message in said())
+
+
+def test_a_press_in_the_third_dock_opens_it_once_and_without_a_number(viewer, desk, qtbot) -> None:
+    docks = open_all_docks(viewer)
+    assert TITLE not in viewer.window.dock_widgets
+    show_dock(viewer, "Fine-tune")
+    for _ in range(2):
+        qtbot.mouseClick(docks["Fine-tune"].rehearse, Qt.MouseButton.LeftButton)
+    opened = viewer.window.dock_widgets[TITLE]
+    assert isinstance(opened, SimulateDock)
+    assert opened.parent().windowTitle() == TITLE
+    assert len(viewer.window.dock_widgets) == 4
