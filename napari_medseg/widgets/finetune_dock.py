@@ -118,7 +118,7 @@ class FineTuneDock(style.Column):
         self.keep.clicked.connect(self._keep)
         self.back.clicked.connect(self._go_back)
         self.again.clicked.connect(self._segment_again)
-        self.rehearse.clicked.connect(lambda: show_dock(desk.viewer, SIMULATE))
+        self.rehearse.clicked.connect(self._rehearse)
         self.versions.picked.connect(lambda _: self._show_back())
         for signal in (desk.case_changed, desk.corrected, desk.marks_changed, desk.saved):
             signal.connect(self._show_corrected)
@@ -171,6 +171,9 @@ class FineTuneDock(style.Column):
         show_dock(self.desk.viewer, "Segment")
         if not self.desk.prediction.running:
             self.desk.run_asked.emit()
+
+    def _rehearse(self) -> None:
+        show_dock(self.desk.viewer, SIMULATE)
 
     # -- what the user sees -------------------------------------------------------------------
 
