@@ -96,6 +96,12 @@ class Robot:
         self._send(native, QEvent.Type.MouseButtonRelease, places[-1], left, none)
         self.rest()
 
+    def hover(self, x: float, y: float) -> None:
+        """The mouse at a pixel of the canvas, no button held."""
+        none = Qt.MouseButton.NoButton
+        native = self.viewer.window._qt_viewer.canvas.native
+        self._send(native, QEvent.Type.MouseMove, QPointF(x, y), none, none)
+
     def _pixel(self, layer: Any, point: Point) -> QPointF:
         """Where a voxel of the shown slice lies on the canvas."""
         world = np.asarray(layer.data_to_world(point))[list(self.viewer.dims.displayed)]
