@@ -53,6 +53,9 @@ class BeforeAfter(QWidget):
         self.run.stop()
         self._asked = None
         layer, self.layer = self.layer, None
+        views = self._desk.views
+        if layer is not None and views is not None and views.bar.compare.other is layer:
+            views.bar.compare_no_more()
         if layer is not None and layer in self._desk.viewer.layers:
             self._desk.viewer.layers.remove(layer)
 

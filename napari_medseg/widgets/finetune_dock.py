@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from napari import Viewer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QCheckBox, QWidget
@@ -222,7 +224,8 @@ class FineTuneDock(style.Column):
         style.say(self.notices, "\n".join(run.notices))
         self.curves.setVisible(bool(run.steps))
         self.curves.draw(run.steps, run.losses, run.checks)
-        self.meter.setVisible(bool(run.anchors))
+        known = run.anchors[0].values() if run.anchors else ()
+        self.meter.setVisible(any(not math.isnan(dice) for dice in known))
         if run.anchors:
             self.anchors.show_scores(run.anchors[0], run.anchors[-1])
         for one in (self.settings, self.fresh):

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_medseg.models.card import ModelCard
 from napari_medseg.training.events import Dice
 from napari_medseg.widgets.style import BAD, GOOD, QUIET
+from napari_medseg.widgets.tally import words
 
 ROW_PX = 24
 MOST_ROWS = 6
@@ -144,5 +145,6 @@ def mean(card: ModelCard) -> str:
 def note(card: ModelCard) -> str:
     """What became of it, in some words."""
     if card.lineage.how == "finetune":
-        return f"fine-tuned, {card.lineage.cases} cases" if card.lineage.cases else "fine-tuned"
+        cases = card.lineage.cases
+        return f"fine-tuned, {words(cases, 'case')}" if cases else "fine-tuned"
     return "original"

@@ -169,6 +169,11 @@ class ViewBar(style.Slim):
         self.compare.choice.setCurrentIndex(max(0, self.compare.choice.findData(other)))
         self.compare.compare_with(other)
 
+    def compare_no_more(self) -> None:
+        """The open mask alone."""
+        self.comparing.setChecked(False)
+        self.compare.set_on(False)
+
     # -- what the user sees ---------------------------------------------------------------------
 
     def show_case(self) -> None:
@@ -176,8 +181,7 @@ class ViewBar(style.Slim):
         desk = self._views.desk
         self._let_go()
         if self.compare.isVisible():
-            self.comparing.setChecked(False)
-            self.compare.set_on(False)
+            self.compare_no_more()
         self.whose.set_on(False)
         if desk.image is None or desk.labels is None or desk.case is None:
             return

@@ -78,6 +78,7 @@ def test_the_new_model_is_seen_beside_the_mask_before_anybody_decides(viewer, de
     dock.keep.click()
     assert layer not in viewer.layers
     assert row.comparison is None
+    assert not desk.views.bar.comparing.isChecked()
 
 
 def test_what_the_model_knew_of_earlier_cases_is_shown_while_it_learns(viewer, desk):
@@ -90,6 +91,13 @@ def test_what_the_model_knew_of_earlier_cases_is_shown_while_it_learns(viewer, d
     assert [dock.anchors.item(0, n).text() for n in range(4)] == [
         "organ", "0.900", "0.800", "▼ -0.100",
     ]  # fmt: skip
+
+
+def test_a_model_without_earlier_cases_shows_no_table_of_them(viewer, desk):
+    dock = shown(viewer)
+    desk.learning.take(Validated(0, {"organ": 0.5}, {}, {"organ": float("nan")}))
+    desk.learning.changed.emit()
+    assert dock.meter.isHidden()
 
 
 def test_closing_the_window_while_it_learns_takes_less_than_five_seconds(
