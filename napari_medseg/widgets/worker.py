@@ -66,6 +66,7 @@ class Worker(QObject):
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._deliver)
         self._last_tick = 0.0
+        self._news = False  # what has come and was not ticked for
 
     @property
     def running(self) -> bool:
@@ -138,7 +139,7 @@ class Worker(QObject):
         if self._hold() and not self._halt.is_set():
             return
         until = time.perf_counter() + BUDGET_S
-        had = bool(self._inbox)
+        self._news = self._news or bool(self._inbox)
         while self._inbox and time.perf_counter() < until:
             kind, value = self._inbox.popleft()
             if kind != "event":
@@ -146,8 +147,8 @@ class Worker(QObject):
             elif not self._halt.is_set():
                 self.told.emit(value)
         now = time.perf_counter()
-        if had and self.running and now - self._last_tick >= SLOW_TICK_S:
-            self._last_tick = now
+        if self._news and self.running and now - self._last_tick >= SLOW_TICK_S:
+            self._last_tick, self._news = now, False
             self.ticked.emit()
 
     def _end(self, kind: str, value: Any) -> None:

@@ -15,6 +15,7 @@ from napari_medseg.workbench.recorder import Recorder
 
 if TYPE_CHECKING:
     from napari_medseg.training.events import SliceSeen
+    from napari_medseg.training.live import LiveConfig
 
 LIVE = "napari_medseg.training.live:live"
 
@@ -23,15 +24,22 @@ class Companion:
     """Runs one learner at a time and shows what it sees.
 
     What it learned teaches nobody: the next model comes from a fine-tune on the strokes themselves.
+
+    Attributes
+    ----------
+    config
+        How the next one learns; None: as a `LiveConfig` is by default.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._child = Child()
+        self.config: LiveConfig | None = None
 
     def follow(self, card: ModelCard, example: Example) -> Job[Any]:
         """The job that learns from each `Strokes` that it is told, on canonical axes."""
-        return self._child.run(LIVE, card.path, example)
+        given = () if self.config is None else (self.config,)
+        return self._child.run(LIVE, card.path, example, *given)
 
     def show(self, case: Case, seen: SliceSeen) -> npt.NDArray[np.bool_] | None:
         """Write what it learned as a quick look; which voxels of `seen.box` look new, None: none.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 
 import numpy as np
 import psutil
@@ -16,6 +15,7 @@ from napari_medseg.models.build import build, weights_of
 from napari_medseg.models.config import NetworkConfig
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.recipe import Recipe
+from napari_medseg.training.live import LiveConfig
 from napari_medseg.volume import Label
 from napari_medseg.widgets.finetune_dock import FineTuneDock
 from napari_medseg.widgets.learn_along import learn_along_of
@@ -42,6 +42,7 @@ def doubtful_model(tmp_path_factory):
 def dock(viewer, desk, doubtful_model):
     bench = desk.workbench
     bench.adopt(bench.add_model(doubtful_model))
+    bench.companion.config = LiveConfig(steps=20, learn_s=20.0)  # what it learns hangs on no clock
     shown = FineTuneDock(viewer)
     viewer.window.add_dock_widget(shown, name="Fine-tune")
     desk.select_labels()
@@ -63,16 +64,11 @@ def looks(desk) -> int:
 
 @pytest.fixture
 def until_it_looks(viewer, desk, drag, qtbot):
-    """Paint a stroke, and others: on a busy machine one may not have been time enough to learn."""
+    """Paint a stroke in a row, and wait for its quick look."""
 
     def paint(row=10):
         drag(viewer, desk.labels, [(6, row, 8), (6, row, 12)])
-        for other in range(2, 8):
-            with suppress(qtbot.TimeoutError):
-                qtbot.waitUntil(lambda: looks(desk) > 0, timeout=TIMEOUT_MS // 4)
-                return
-            drag(viewer, desk.labels, [(6, row, 8 - other), (6, row, 12 + other)])
-        raise AssertionError("no quick look after seven strokes")
+        qtbot.waitUntil(lambda: looks(desk) > 0, timeout=TIMEOUT_MS)
 
     return paint
 

@@ -162,6 +162,26 @@ def test_a_flood_of_events_is_told_to_the_plots_at_most_five_times_a_second(qtbo
     assert len(ticks) < 200
 
 
+def test_the_last_event_before_a_rest_is_ticked_for_too(qtbot):
+    go_on = threading.Event()
+
+    def job():
+        yield 1
+        threading.Event().wait(0.1)  # within the time in which one tick is enough
+        yield 2
+        go_on.wait(10)
+        yield 3
+
+    worker = Worker(job())
+    told, shown = heard(worker), []
+    worker.ticked.connect(lambda: shown.append(list(told)))
+    worker.start()
+    qtbot.waitUntil(lambda: bool(shown) and shown[-1] == [1, 2], timeout=5000)
+    go_on.set()
+    with qtbot.waitSignal(worker.finished, timeout=5000):
+        pass
+
+
 def test_abandoning_waits_for_the_thread_and_says_nothing(qtbot):
     log: list[object] = []
     worker = Worker(endless(log))
