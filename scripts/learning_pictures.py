@@ -40,7 +40,7 @@ STROKES = (  # (y, x) on SHOWN, through the air at the table: not all of it
 )
 WRONG = 100  # voxels in one piece that a person sees to be wrong
 STEPS = 60
-LONGEST_S = 120.0
+LONGEST_S, START_S = 120.0, 8.0
 BOX = 8  # pixels from the left end of a tick box
 PANEL, GAP, CAPTION = (512, 476), 12, 58
 EDGE = 6  # pixels around a widget
@@ -89,7 +89,7 @@ class Loop:
         tune = self.session.front("Fine-tune")
         self.tick(tune.along)
         self.robot.until("it can learn along", lambda: tune.learn_along.run.running, LONGEST_S)
-        self.robot.rest(8.0)
+        self.robot.rest(START_S)  # a child starts, and reads the model
         self.correct = self.session.front("Correct")
         self.robot.click(self.correct.panel.buttons[Tool.ERASER])
         self.correct.panel.brush.setValue(BRUSH_MM)
