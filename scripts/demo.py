@@ -123,7 +123,7 @@ class Session:
             ("2_segmented", "segmented it", self.segment),
             ("3_corrected", "corrected it", self.correct),
             ("4_learning", "fine-tunes", self.learn),
-            ("5_before_after", "fine-tuned", self.wait_for_model),
+            ("5_used", "fine-tuned", self.wait_for_model),
             ("6_better", "segmented it again", self.segment_again),
             ("7_saved", "saved the mask", self.save),
         ]

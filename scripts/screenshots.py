@@ -15,7 +15,6 @@ from PIL import Image
 
 IMAGES = demo.ROOT / "docs" / "images"
 SIZES = ((1440, 900), (1280, 720))
-COLORS = 128  # a window has few: a palette keeps a picture below 300 kB
 PICTURES = {"2_segmented": "segment", "3_corrected": "correct", "5_before_after": "finetune"}
 STATIONS = (
     ("Segment", "a network proposes a mask", "#2f7de1"),
@@ -25,10 +24,9 @@ STATIONS = (
 
 
 def small(source: Path, target: Path) -> None:
-    """A picture with a palette."""
+    """A picture in all its colours, below 300 kB: a palette would make them grey."""
     with Image.open(source) as picture:
-        flat = picture.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
-        flat.save(target, optimize=True)
+        picture.convert("RGB").save(target, optimize=True)
 
 
 def loop() -> str:
