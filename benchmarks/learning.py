@@ -62,7 +62,7 @@ from napari_medseg.training.simulation import (
 DATA = Path(__file__).parents[2] / "shared" / "data" / "hippocampus"
 FIRST, LAST = 10, 39  # cases that the starting model knows, and that nobody learns from
 MODELS = {"start": (6, FIRST), "all": (16, None)}  # minutes, and how many cases
-PERSON = SimulatedPerson(budget=10, brush_mm=4.0, noise_mm=0.3)
+PERSON = SimulatedPerson(budget=10, brush_mm=5.0, ball=True, noise_mm=0.3, overlooks=0.1)
 PAIRS = ("no_gate", "restart", "scratch", "none")
 
 

@@ -22,13 +22,13 @@ Points: TypeAlias = npt.NDArray[np.intp]
 Flat: TypeAlias = tuple[float, float]
 Solid: TypeAlias = tuple[float, float, float]
 
-MOST_PAIRS = 2_000_000  # of places and wrong voxels; of more the hand tries every second place
 TOUCHING = np.ones((3, 3), int)
+MOST_PAIRS = 2_000_000  # of places and wrong voxels; of more the hand tries every second place
 
 
 @dataclass(frozen=True, eq=False)
 class Error:
-    """A connected error in a slice: voxels that should have `value` and have not."""
+    """What is wrong in a slice in one way: voxels that should have `value` and have not."""
 
     value: int
     where: Bools
@@ -56,12 +56,9 @@ class Way:
 
 
 def errors_of(labels: Labels, truth: Labels, cared: Bools) -> Iterator[Error]:
-    """The errors of a slice (Y, X), the largest first; voxels not `cared` for are never wrong."""
+    """The errors of a slice (Y, X), the most frequent first; where not `cared` nothing is wrong."""
     wrong = (labels != truth) & cared
-    found = []
-    for value in np.unique(truth[wrong]):
-        pieces, count = ndimage.label(wrong & (truth == value), TOUCHING)
-        found += [Error(int(value), pieces == number) for number in range(1, count + 1)]
+    found = [Error(int(value), wrong & (truth == value)) for value in np.unique(truth[wrong])]
     yield from sorted(found, key=lambda one: -one.size)
 
 
@@ -71,7 +68,7 @@ def way_over(
     """A drag over an error such that the brush never leaves `may`; None if it fits nowhere.
 
     As people do it: the brush is set down where it covers most of the error, inside the structure,
-    and goes on to wherever it covers most of the rest for the way.
+    and goes on, lifted nowhere, to wherever it covers most of the rest for the way.
 
     Parameters
     ----------
@@ -79,10 +76,11 @@ def way_over(
         (N, Y, X), the error's slice in the middle: what is to be covered in the slices around it,
         and where the brush may be. One slice for a disc; for a ball as many as it reaches.
     """
-    corner, part = _around(error.where, radius_mm, spacing_mm[1:])
     middle = len(may) // 2
+    seen = _in_view(error.where, longest_mm / 2, spacing_mm[1:])
+    corner, part = _around(seen, radius_mm, spacing_mm[1:])
     wanted = wrong[(slice(None), *part)].copy()
-    wanted[middle] = error.where[part]
+    wanted[middle] = seen[part]
     inside = may[(slice(None), *part)]
     free = inside[middle] & (_depth(inside, spacing_mm)[middle] > radius_mm * (1 + SLACK))
     near = free & (_depth(~wanted, spacing_mm)[middle] <= radius_mm)
@@ -133,6 +131,21 @@ def _dragged(
         length += float(far[best])
         left &= ~covers[best]
     return np.array(way, float), int(np.count_nonzero(~left))
+
+
+def _in_view(where: Bools, reach_mm: float, spacing_mm: Flat) -> Bools:
+    """What lies about the largest piece; the hand does not go for more in one drag."""
+    pieces, count = ndimage.label(where, TOUCHING)
+    if count < 2:
+        return where
+    found = ndimage.find_objects(pieces)[int(np.bincount(pieces.flat)[1:].argmax())]
+    margin = [int(min(reach_mm, 1e6) / size) for size in spacing_mm]
+    view = tuple(
+        slice(max(0, one.start - m), one.stop + m) for one, m in zip(found, margin, strict=True)
+    )
+    seen = np.zeros_like(where)
+    seen[view] = where[view]
+    return seen
 
 
 def _around(where: Bools, radius_mm: float, spacing_mm: Flat) -> tuple[Points, tuple[slice, slice]]:

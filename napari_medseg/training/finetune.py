@@ -21,7 +21,7 @@ from napari_medseg.training.cleaning import upheld
 from napari_medseg.training.config import FineTuneConfig, as_json
 from napari_medseg.training.events import Outcome, OutcomeCard, Validated
 from napari_medseg.training.examples import lessons_of, strange_values
-from napari_medseg.training.gate import Held, Verdict, hold_back, verdict
+from napari_medseg.training.gate import Held, Marks, Verdict, hold_back, verdict
 from napari_medseg.training.memory import renewed
 from napari_medseg.training.newlabels import doubted, widened
 from napari_medseg.training.notebook import Notebook
@@ -36,6 +36,7 @@ def fine_tune(
     examples: Sequence[Example],
     config: FineTuneConfig,
     known: Split = Split(),  # noqa: B008  a frozen value
+    begin: Segmenter | None = None,
 ) -> Job[Outcome]:
     """Teach a copy of the segmenter with corrected scans; the segmenter stays as it is.
 
@@ -49,6 +50,10 @@ def fine_tune(
     ----------
     known
         Who teaches and who examines, beside what the segmenter's lineage says of that.
+    begin
+        The candidate of an earlier fine-tune of the same segmenter, which the gate kept aside: the
+        copy sets out from there, so that what it learned so far is not lost. One that is much worse
+        than the segmenter is left alone.
 
     Raises
     ------
@@ -72,23 +77,17 @@ def fine_tune(
         study.notebook = _notebook(config, segmenter, held)
         before = yield from study.score(study.whole)
         yield Validated(0, before.exam.dice, before.exam.jaccard, before.anchors.dice)
+        if begin is not None:
+            yield from study.set_out(begin, before)
         best = yield from study.teach(before)
-        said = verdict(before, best.marks, held.how, config.worst_drop)
-        if not config.gate:
-            said = Verdict(True, f"adopted without a gate: {said.why}")
+        said = _judged(before, best, held, config)
         study.notebook.finish()
         clean = upheld(recipe.clean, examples)
         candidate = _candidate(segmenter, learner, held, config, best, said, clean)
-        return Outcome(
-            segmenter=candidate if said.adopted else segmenter,
-            candidate=candidate,
-            before=dict(before.exam.dice),
-            after=dict(best.marks.exam.dice),
-            adopted=said.adopted,
-            why=said.why,
-            seconds=time.monotonic() - started,
-            split=held.split.plain(),
-        )
+        next_one = candidate if said.adopted else segmenter
+        scores = dict(before.exam.dice), dict(best.marks.exam.dice)
+        spent, split = time.monotonic() - started, held.split
+        return Outcome(next_one, candidate, *scores, said.adopted, said.why, spent, split.plain())
     finally:
         torch.set_num_threads(threads)
 
@@ -107,6 +106,7 @@ def fine_tune_file(
     config: FineTuneConfig,
     out: Path,
     known: Mapping[str, Any] | None = None,
+    begin: Path | None = None,
 ) -> Job[OutcomeCard]:
     """As `fine_tune`, from file to file: the candidate is saved at `out`, adopted or not.
 
@@ -122,7 +122,8 @@ def fine_tune_file(
         The candidate cannot be saved.
     """
     split = split_of(known or {})
-    job = fine_tune(checkpoint.load(model_path), examples, config, split)
+    aside = None if begin is None else checkpoint.load(begin)
+    job = fine_tune(checkpoint.load(model_path), examples, config, split, aside)
     outcome = yield from pausable(job)
     yield Progress(0, 0, "Saving the new model")
     return OutcomeCard(
@@ -135,6 +136,11 @@ def fine_tune_file(
         cases=len(examples),
         split=outcome.split,
     )
+
+
+def _judged(before: Marks, best: Snapshot, held: Held, config: FineTuneConfig) -> Verdict:
+    said = verdict(before, best.marks, held.how, config.worst_drop)
+    return said if config.gate else Verdict(True, f"adopted without a gate: {said.why}")
 
 
 def _candidate(

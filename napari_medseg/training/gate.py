@@ -17,6 +17,7 @@ from napari_medseg.training.validate import Exam
 
 MEANINGFUL = 0.002  # Dice; less is what chance gives to the best of several looks
 FEWEST_PAIRS = 6  # cases; of fewer a paired test cannot say anything
+ASTRAY = 0.05  # of a label's Dice: who lost more is no place to go on from
 CHANCE = 0.1  # one-sided: a candidate that is no better passes so often
 NOTHING = Exam({}, {})
 
@@ -118,6 +119,17 @@ def forgotten(before: Exam, after: Exam, worst_drop: float) -> str:
     return ""
 
 
+def astray(before: Marks, after: Marks) -> bool:
+    """Whether a network is so much worse than the parent that one had better begin anew."""
+    pairs = ((before.exam, after.exam), (before.anchors, after.anchors))
+    return any(
+        not -_change(first, last, name) <= ASTRAY
+        for first, last in pairs
+        for name, score in first.dice.items()
+        if not math.isnan(score)
+    )
+
+
 def _anchored(before: Exam, after: Exam) -> str:
     if not before.cases:
         return "; the model keeps no earlier cases to check what it forgot"
@@ -189,8 +201,8 @@ def _kept(one: Lesson, slices: Slices, exam: bool) -> Lesson:
 
 
 def _known_slices(target: torch.Tensor) -> list[int]:
-    """Z of the slices in which something is known, those that hold a label if any do."""
+    """Z of the slices in which something is known, those that hold a label if two or more do."""
     known = target != IGNORE
     labelled = (known & (target > 0)).flatten(1).any(1)
-    chosen = labelled if bool(labelled.any()) else known.flatten(1).any(1)
+    chosen = labelled if int(labelled.sum()) > 1 else known.flatten(1).any(1)
     return [int(z) for z in chosen.nonzero().flatten()]

@@ -127,6 +127,7 @@ class _Run:
         self.learning = replace(config.learning, seed=config.learning.seed + config.seed)
         self.lessons: list[Lesson] = []
         self.known = Split()
+        self.aside: Segmenter | None = None
         self.rows: list[Row] = []
         self._scored: tuple[Segmenter, Mapping[str, float]] | None = None
 
@@ -143,7 +144,7 @@ class _Run:
         began = time.process_time()
         learned = yield from self._learn(row.cases)
         spent = time.process_time() - began
-        self.now, self.known = learned.segmenter, learned.known
+        self.now, self.known, self.aside = learned.segmenter, learned.known, learned.aside
         row = replace(row, learning_s=spent, adopted=learned.adopted, why=learned.why)
         yield from self._close(row)
 
@@ -179,13 +180,14 @@ class _Run:
         return row, example
 
     def _learn(self, number: int) -> Job[Learned]:
-        stays = Learned(self.now, False, "", self.known)
+        stays = Learned(self.now, False, "", self.known, self.aside)
         if self.config.strategy in ANEW and not self._is_check(number):
             return replace(stays, why="learns anew only before a check")
         if not self.lessons:
             return replace(stays, why="nothing was wrong, nothing is learned")
         config, steps = self.learning, self.config.scratch_steps
-        now = Round(self.first, self.now, tuple(self.lessons), self.known, config, steps)
+        lessons = tuple(self.lessons)
+        now = Round(self.first, self.now, lessons, self.known, config, steps, self.aside)
         try:
             return (yield from self._told(STRATEGIES[self.config.strategy](now), "learning"))
         except TrainingError as error:  # as in the window: the person goes on with the old model

@@ -42,6 +42,8 @@ class Round:
         All corrected cases, the newest first.
     known
         Who teaches and who examines, as decided in earlier rounds.
+    aside
+        The candidate of the round before, if that was not adopted.
     scratch_steps
         Optimiser steps of a training from scratch; 0: those of a fine-tune for each lesson.
     """
@@ -52,16 +54,21 @@ class Round:
     known: Split
     config: FineTuneConfig
     scratch_steps: int
+    aside: Segmenter | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """The model to use next, whether it is a new one, why, and who examines from now on."""
+    """The model to use next, whether it is a new one, why, and who examines from now on.
+
+    `aside` is the candidate, if it is not the model to use next.
+    """
 
     segmenter: Segmenter
     adopted: bool
     why: str
     known: Split
+    aside: Segmenter | None = None
 
 
 Learn: TypeAlias = Callable[[Round], Job[Learned]]
@@ -115,8 +122,9 @@ STRATEGIES: Mapping[Strategy, Learn] = {
 
 
 def _tuned(parent: Segmenter, examples: list[Example], now: Round) -> Job[Learned]:
-    outcome = yield from fine_tune(parent, examples, now.config, now.known)
-    return Learned(outcome.segmenter, outcome.adopted, outcome.why, split_of(outcome.split))
+    outcome = yield from fine_tune(parent, examples, now.config, now.known, now.aside)
+    aside = None if outcome.adopted else outcome.candidate
+    return Learned(outcome.segmenter, outcome.adopted, outcome.why, split_of(outcome.split), aside)
 
 
 def _careless(config: FineTuneConfig) -> FineTuneConfig:

@@ -21,7 +21,7 @@ from napari_medseg.training.clock import Clock
 from napari_medseg.training.config import IGNORE, FineTuneConfig, Optimiser, Precision, Schedule
 from napari_medseg.training.events import Rested, StepDone, Validated
 from napari_medseg.training.examples import exam_box
-from napari_medseg.training.gate import Held, Marks, forgotten
+from napari_medseg.training.gate import Held, Marks, astray, forgotten
 from napari_medseg.training.loss import memory_loss, segmentation_loss
 from napari_medseg.training.memory import lessons_in
 from napari_medseg.training.meter import Meter
@@ -37,6 +37,7 @@ CENTRED = 0.9  # share of the patches around a corrected voxel
 SURE = 0.8  # probability from which the parent's word teaches, weakly, where nobody vouches
 FOUND = 0.5  # of each structure: who finds less in a scan teaches nothing there
 SHARES = (0.5, 0.25)  # of the way from the parent to the student, which are scored too
+GOES_ON = "Going on from the last candidate, which was not good enough yet"
 NEWEST_HALF = 8  # cases: one so much older is seen half as often
 
 
@@ -55,7 +56,7 @@ class Study:
     def __init__(
         self, segmenter: Segmenter, held: Held, config: FineTuneConfig, known: int = 0
     ) -> None:
-        self.recipe = segmenter.recipe
+        self.recipe, self.network = segmenter.recipe, segmenter.network
         self.known = known or self.recipe.n_outputs  # the outputs from here on are new
         self.doubt = doubted_from(self.recipe.n_outputs)
         self.config = config
@@ -71,10 +72,7 @@ class Study:
         first = copy.deepcopy(self.parent)
         if self.known < self.recipe.n_outputs:
             load_weights(first, fitted(segmenter, held.train, self.known))
-        network = learner(first, config.teaches, self.recipe.patch, self.recipe.n_inputs)
-        self.student = Student(
-            network, Optimiser.ADAMW, 0.0, config.ema, config.precision, self.device
-        )
+        self.student = self._student(first)
         self.exam = [self._whole_slices(exam_box(one, self.recipe)) for one in held.exam]
         self.anchors = lessons_in(segmenter.memory, True)
         self.replayed = lessons_in(segmenter.memory, False) if config.replay else []
@@ -83,6 +81,21 @@ class Study:
         self.lessons = [self._centred(one) for one in held.train]
         if not any(one.places for one in self.lessons):
             raise TrainingError("at least two slices must be corrected; correct another one")
+
+    def set_out(self, kept: Segmenter, before: Marks) -> Job[None]:
+        """Begin at a candidate that was kept aside; not if it strayed too far from the parent."""
+        if kept.network != self.network or kept.recipe.n_outputs != self.recipe.n_outputs:
+            return
+        network = network_of(kept, self.device)
+        if astray(before, (yield from self.score(network))):
+            return
+        self.student = self._student(network)
+        yield Notice(GOES_ON)
+
+    def _student(self, network: nn.Module) -> Student:
+        config, recipe = self.config, self.recipe
+        taught = learner(network, config.teaches, recipe.patch, recipe.n_inputs)
+        return Student(taught, Optimiser.ADAMW, 0.0, config.ema, config.precision, self.device)
 
     def teach(self, before: Marks) -> Job[Snapshot]:
         """Steps and validations until the time or the steps are up; the best that was seen.

@@ -379,7 +379,8 @@ class Workbench:
             out = self._shelf.next_path(card)
         except OSError as error:
             raise WriteError(f"a new version cannot be saved: {error.strerror}") from error
-        return self._tutor.teach(card, own, self._kept(), config, out, self._family())
+        family, aside = self._family(), self._shelf.aside_of(card)
+        return self._tutor.teach(card, own, self._kept(), config, out, family, aside)
 
     def _own(self) -> list[Example]:
         """The open case, if it is corrected and its labels are those of the model in use."""
@@ -400,8 +401,10 @@ class Workbench:
         self.adopt(outcome.candidate)
 
     def keep_old(self, outcome: OutcomeCard) -> None:
-        """Go on with the model in use; the fine-tuned one stays on the list of versions."""
+        """Go on with the model in use; the next lesson begins at one that the gate refused."""
         self._shelf.refresh()
+        if not outcome.adopted:
+            self._shelf.keep_aside(outcome.candidate)
         self.models_changed.emit()
 
     # ------------------------------------------------------------------ housekeeping

@@ -66,12 +66,14 @@ class Tutor:
         config: FineTuneConfig,
         out: Path,
         family: str,
+        aside: ModelCard | None = None,
     ) -> Job[OutcomeCard]:
         """The job that teaches a copy of a model and saves it at `out`.
 
         One that was interrupted goes on, if nothing was corrected since and the settings are the
         same. The other cases are read from the disk when the job runs, on its thread. Who examines
-        the `family` of models stays out of its lessons for ever.
+        the `family` of models stays out of its lessons for ever. The copy sets out from the
+        candidate that was kept `aside`, if there is one.
 
         Raises
         ------
@@ -87,8 +89,9 @@ class Tutor:
                 raise InputError(NO_TEACHER)
             kept = self._settled().folder / f"lesson-{family or 'none'}"
             config = replace(config, run_folder=config.run_folder or str(kept))
+            sides, begin = self.sides(family), None if aside is None else aside.path
             outcome: OutcomeCard = yield from self._child.run(
-                FINE_TUNE, card.path, examples, config, out, self.sides(family)
+                FINE_TUNE, card.path, examples, config, out, sides, begin
             )
             try:
                 self._keep_sides(family, outcome.split)

@@ -80,6 +80,8 @@ class Shelf:
     def choose(self, card: ModelCard) -> None:
         """Remember that this version is the one in use of its family."""
         root = self.root(card)
+        if self._notes["aside"].get(root) == card.version:
+            del self._notes["aside"][root]
         self._notes["active"][root] = card.version
         self._notes["last"] = root
         self._write_notes()
@@ -88,6 +90,17 @@ class Shelf:
         """The version in use of a model's family; the model itself where none was chosen."""
         active = self._notes["active"].get(self.root(card))
         return next((one for one in self.cards if one.version == active), card)
+
+    def keep_aside(self, card: ModelCard) -> None:
+        """Remember a candidate that was not good enough: the next fine-tune may go on from it."""
+        self._notes["aside"][self.root(card)] = card.version
+        self._write_notes()
+
+    def aside_of(self, card: ModelCard) -> ModelCard | None:
+        """The last candidate of this version that was kept aside and never in use since."""
+        aside = self._notes["aside"].get(self.root(card))
+        children = (one for one in self.cards if one.lineage.parent == card.version)
+        return next((one for one in children if one.version == aside), None)
 
     def add(self, path: Path) -> ModelCard:
         """Put a checkpoint on the shelf, where it lies; remembered.
@@ -147,7 +160,7 @@ class Shelf:
             return None
 
     def _read_notes(self) -> dict[str, Any]:
-        notes: dict[str, Any] = {"active": {}, "added": [], "last": ""}
+        notes: dict[str, Any] = {"active": {}, "aside": {}, "added": [], "last": ""}
         try:
             saved = json.loads((self.folder / "choice.json").read_text(encoding="utf-8"))
         except FileNotFoundError:

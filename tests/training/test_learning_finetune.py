@@ -29,6 +29,7 @@ from napari_medseg.training.events import Outcome, StepDone, Validated
 from napari_medseg.training.examples import exam_box, lessons_of
 from napari_medseg.training.sampling import lesson
 from napari_medseg.training.session import fine_tune, fine_tune_file
+from napari_medseg.training.study import GOES_ON
 
 FEW = FineTuneConfig(steps=4, validations=2, threads=1)
 MORE = FineTuneConfig(
@@ -96,6 +97,32 @@ def test_a_candidate_that_is_worse_is_refused_and_kept_aside(
     assert not outcome.adopted
     assert outcome.segmenter is segmenter
     assert outcome.candidate is not segmenter
+
+
+def test_a_fine_tune_goes_on_from_what_was_kept_aside(
+    segmenter: Segmenter, examples: list[Example]
+) -> None:
+    aside = finish(fine_tune(segmenter, examples, replace(MORE, worst_drop=0.0))).candidate
+    one_step = replace(MORE, steps=1, learning_rate=1e-6)
+    said: list[object] = []
+    assert not finish(fine_tune(segmenter, examples, one_step), said.append).adopted
+    assert Notice(GOES_ON) not in said
+    outcome = finish(fine_tune(segmenter, examples, one_step, begin=aside), said.append)
+    assert outcome.adopted
+    assert Notice(GOES_ON) in said
+    assert outcome.candidate.lineage.parent == checkpoint.weights_hash(segmenter.weights)[:12]
+
+
+def test_a_candidate_that_went_astray_is_no_beginning(
+    segmenter: Segmenter, examples: list[Example]
+) -> None:
+    spoiled = {name: torch.zeros_like(one) for name, one in segmenter.weights.items()}
+    astray = replace(segmenter, weights=spoiled)
+    said: list[object] = []
+    anew = finish(fine_tune(segmenter, examples, FEW)).candidate
+    found = finish(fine_tune(segmenter, examples, FEW, begin=astray), said.append).candidate
+    assert Notice(GOES_ON) not in said
+    assert equal(weights(anew), weights(found))
 
 
 def test_a_candidate_knows_its_parent(segmenter: Segmenter, examples: list[Example]) -> None:

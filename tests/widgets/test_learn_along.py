@@ -20,7 +20,7 @@ from napari_medseg.volume import Label
 from napari_medseg.widgets.finetune_dock import FineTuneDock
 from napari_medseg.widgets.learn_along import learn_along_of
 
-TIMEOUT_MS = 40_000  # a child starts and imports torch on a busy machine
+TIMEOUT_MS = 120_000  # a child of low priority starts and imports torch on a busy machine
 STROKE = [(6, 10, 8), (6, 10, 12)]
 
 

@@ -147,3 +147,17 @@ def test_a_first_scan_is_met_by_a_model_for_its_modality_until_the_user_chooses(
     assert shelf.suggested("CT") is None
     shelf.choose(shelf.cards[0])
     assert shelf.suggested("MR") is None
+
+
+def test_a_candidate_kept_aside_is_known_to_its_parent_until_it_is_used(
+    shelf: Shelf, models: Path, tmp_path: Path
+) -> None:
+    version, original = _version(shelf, models), shelf.cards[0]
+    assert shelf.aside_of(original) is None
+    shelf.keep_aside(version)
+    again = Shelf(tmp_path / "models", print, models)
+    assert again.aside_of(original) == version
+    assert again.aside_of(version) is None
+    again.choose(version)
+    again.choose(original)
+    assert again.aside_of(original) is None
