@@ -13,9 +13,6 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_medseg.correction.edit import Aim
 from napari_medseg.correction.forbidden import Forbidden
 from napari_medseg.correction.tools.tool import (
-    ADDED,
-    OTHER,
-    REMOVED,
     Proposal,
     Tool,
     Wants,
@@ -26,6 +23,7 @@ from napari_medseg.correction.tools.tool import (
 from napari_medseg.widgets.brush_hand import viewed_slice
 from napari_medseg.widgets.layers import KEY, Origin
 from napari_medseg.widgets.pointer import Pointer
+from napari_medseg.widgets.preview_colors import preview_colors
 from napari_medseg.widgets.ruling import why_nothing
 from napari_medseg.widgets.runs import Run
 
@@ -33,14 +31,6 @@ if TYPE_CHECKING:
     from napari_medseg.widgets.desk import Desk
 
 NAME = "proposal"
-CLEAR = "#00000000"
-COLORS: dict[int | None, str] = {
-    None: CLEAR,
-    0: CLEAR,
-    ADDED: "#35e0d8",
-    REMOVED: "#ff4d4d",
-    OTHER: "#ffd23f",
-}
 OPACITY = 0.75
 NO_POINTS = np.zeros((0, 3), np.int64)
 AGAIN_MS = 120  # after a knob was turned or the mask changed
@@ -284,7 +274,7 @@ class ToolRun(QObject):
             units=mask.units,
             axis_labels=mask.axis_labels,
             opacity=OPACITY,
-            colormap=DirectLabelColormap(color_dict=COLORS),
+            colormap=DirectLabelColormap(color_dict=preview_colors(case.names)),
             metadata={KEY: Origin(case.turn, derived=True)},
         )
         self._layer.editable = False
