@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from napari_medseg.correction.record import Example
+from napari_medseg.errors import ModelError
 from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.models import checkpoint
 from napari_medseg.models.card import Lineage
@@ -21,7 +22,7 @@ from napari_medseg.training.cleaning import upheld
 from napari_medseg.training.config import FineTuneConfig, as_json
 from napari_medseg.training.events import Outcome, OutcomeCard, Validated
 from napari_medseg.training.examples import lessons_of, strange_values
-from napari_medseg.training.gate import Held, Marks, Verdict, hold_back, verdict
+from napari_medseg.training.gate import Held, Marks, Verdict, astray, hold_back, verdict
 from napari_medseg.training.memory import renewed
 from napari_medseg.training.newlabels import doubted, widened
 from napari_medseg.training.notebook import Notebook
@@ -43,8 +44,9 @@ def fine_tune(
     Only confirmed voxels are targets. Elsewhere, and wherever the parent was right, the copy is
     held to the parent's own output, and the cases in the parent's memory are taught again, so that
     it forgets nothing. The candidate is the copy when it scored best on corrections that it has not
-    seen; it is adopted if that beats its parent and it forgot nothing. Closing the job leaves
-    nothing behind.
+    seen; it is adopted if that beats its parent and it forgot nothing. Where none may be adopted it
+    is the copy as it was at the end, for the next one to go on from. Closing the job leaves nothing
+    behind.
 
     Parameters
     ----------
@@ -71,33 +73,53 @@ def fine_tune(
         if strange := strange_values(examples, recipe, config.ignore):
             notices.append(f"The model does not know label {strange[0]}: its voxels teach nothing")
         yield from map(Notice, notices)
-        split = split_of(segmenter.lineage.split).joined(known).joined(split_in(segmenter.memory))
+        split = _sides(segmenter, known, begin)
         held = hold_back(lessons_of(examples, recipe, config.ignore), split, config.seed)
         study = Study(learner, held, config, segmenter.recipe.n_outputs)
-        study.notebook = _notebook(config, segmenter, held)
+        study.notebook = _notebook(config, segmenter, begin, held)
         before = yield from study.score(study.whole)
         yield Validated(0, before.exam.dice, before.exam.jaccard, before.anchors.dice)
         if begin is not None:
             yield from study.set_out(begin, before)
-        best = yield from study.teach(before)
-        said = _judged(before, best, held, config)
+        best, last = yield from study.teach(before)
+        chosen, said = _judged(before, (best, last), held, config)
         study.notebook.finish()
         clean = upheld(recipe.clean, examples)
-        candidate = _candidate(segmenter, learner, held, config, best, said, clean)
+        candidate = _candidate(segmenter, learner, held, config, chosen, said, clean)
         next_one = candidate if said.adopted else segmenter
-        scores = dict(before.exam.dice), dict(best.marks.exam.dice)
+        scores = dict(before.exam.dice), dict(chosen.marks.exam.dice)
         spent, split = time.monotonic() - started, held.split
         return Outcome(next_one, candidate, *scores, said.adopted, said.why, spent, split.plain())
     finally:
         torch.set_num_threads(threads)
 
 
-def _notebook(config: FineTuneConfig, segmenter: Segmenter, held: Held) -> Notebook:
+def _loaded(aside: Path) -> Job[Segmenter | None]:
+    """A candidate that may be gone by now: nothing but the way there hangs on it."""
+    try:
+        return checkpoint.load(aside)
+    except ModelError as error:
+        yield Notice(f"Not going on from the last candidate: {error}")
+        return None
+
+
+def _sides(segmenter: Segmenter, known: Split, begin: Segmenter | None) -> Split:
+    """Who teaches and who examines by now: also what taught the one that is gone on from."""
+    split = split_of(segmenter.lineage.split).joined(known).joined(split_in(segmenter.memory))
+    return split if begin is None else split.joined(split_of(begin.lineage.split))
+
+
+def _notebook(
+    config: FineTuneConfig, segmenter: Segmenter, begin: Segmenter | None, held: Held
+) -> Notebook:
     """Where this fine-tune keeps its state; another one would not go on with it."""
     if not config.run_folder:
         return Notebook(config, "", ())
-    cases = (case_hash(one.image.float().numpy(), one.target.numpy()) for one in held.train)
-    return Notebook(config, checkpoint.weights_hash(checkpoint.joined(segmenter)), list(cases))
+    lessons = (*held.train, *held.exam)
+    cases = (case_hash(one.image.float().numpy(), one.target.numpy()) for one in lessons)
+    parents = (one for one in (segmenter, begin) if one is not None)
+    hashes = (checkpoint.weights_hash(checkpoint.joined(one)) for one in parents)
+    return Notebook(config, " ".join(hashes), list(cases))
 
 
 def fine_tune_file(
@@ -122,7 +144,7 @@ def fine_tune_file(
         The candidate cannot be saved.
     """
     split = split_of(known or {})
-    aside = None if begin is None else checkpoint.load(begin)
+    aside = None if begin is None else (yield from _loaded(begin))
     job = fine_tune(checkpoint.load(model_path), examples, config, split, aside)
     outcome = yield from pausable(job)
     yield Progress(0, 0, "Saving the new model")
@@ -138,9 +160,16 @@ def fine_tune_file(
     )
 
 
-def _judged(before: Marks, best: Snapshot, held: Held, config: FineTuneConfig) -> Verdict:
-    said = verdict(before, best.marks, held.how, config.worst_drop)
-    return said if config.gate else Verdict(True, f"adopted without a gate: {said.why}")
+def _judged(
+    before: Marks, known: Sequence[Snapshot], held: Held, config: FineTuneConfig
+) -> tuple[Snapshot, Verdict]:
+    """The first that may be adopted; else the last, if the next fine-tune may go on from it."""
+    pairs = [(one, verdict(before, one.marks, held.how, config.worst_drop)) for one in known]
+    (best, said), last = pairs[0], pairs[-1]
+    if not config.gate:
+        return best, Verdict(True, f"adopted without a gate: {said.why}")
+    refused = pairs[0] if astray(before, last[0].marks) else last
+    return next((pair for pair in pairs if pair[1].adopted), refused)
 
 
 def _candidate(

@@ -166,43 +166,46 @@ def _words(lessons: Sequence[Lesson], exam: Sequence[Lesson], parts: Sequence[Le
         held, all_of = ({one.subject for one in some} for some in (exam, lessons))
         said.append(f"on {len(held)} of {len(all_of)} subjects, held back")
     if parts:
-        n = sum(len(_known_slices(part.target)) for part in parts)
+        n = sum(len(slices_known(part.target)) for part in parts)
         said.append(f"on {n} corrected slice(s), held back, of scans that it learnt from")
     return " and ".join(said)
 
 
 def _slices(one: Lesson, before: Slices, spared: bool) -> Slices:
-    """The sides of the lesson's slices, Z of the whole scan's grid; all teach if none is spared."""
+    """The sides of the lesson's slices, Z of the whole scan's grid; all teach if none is spared.
+
+    Slices that hold no label where others do never examine.
+    """
     begin = one.start[0]
-    known = [z + begin for z in _known_slices(one.target)]
+    known = [z + begin for z in slices_known(one.target)]
     if not spared:
         return Slices(before.exam, before.teach | set(known))
-    labels = {z: frozenset(torch.unique(one.target[z - begin]).tolist()) for z in known}
-    return before.with_known(known, labels)
+    chosen = [z + begin for z in _telling_slices(one.target)]
+    labels = {z: frozenset(torch.unique(one.target[z - begin]).tolist()) for z in chosen}
+    return before.with_known(chosen, labels).with_teachers(set(known) - set(chosen))
 
 
 def _kept(one: Lesson, slices: Slices, exam: bool) -> Lesson:
     """The lesson with what examines alone, or with all that may teach."""
     begin, depth = one.start[0], one.target.shape[0]
-    held = torch.zeros(depth, dtype=torch.bool)
-    near = torch.zeros(depth, dtype=torch.bool)
-    for z in slices.exam:
+    heard = torch.zeros(depth, dtype=torch.bool)
+    for z in slices.exam if exam else slices.teach:
         if 0 <= z - begin < depth:
-            held[z - begin] = True
-            near[max(0, z - begin - 1) : z - begin + 2] = True
-    for z in slices.teach:
-        if 0 <= z - begin < depth:
-            near[z - begin] = False
-    silent = ~held if exam else held | near
+            heard[z - begin] = True
     target = torch.where(
-        silent[:, None, None], torch.tensor(IGNORE, dtype=one.target.dtype), one.target
+        heard[:, None, None], one.target, torch.tensor(IGNORE, dtype=one.target.dtype)
     )
     return replace(one, target=target)
 
 
-def _known_slices(target: torch.Tensor) -> list[int]:
-    """Z of the slices in which something is known, those that hold a label if two or more do."""
-    known = target != IGNORE
-    labelled = (known & (target > 0)).flatten(1).any(1)
-    chosen = labelled if int(labelled.sum()) > 1 else known.flatten(1).any(1)
-    return [int(z) for z in chosen.nonzero().flatten()]
+def slices_known(target: torch.Tensor) -> list[int]:
+    """Z of the slices in which something is known."""
+    known = (target != IGNORE).flatten(1).any(1)
+    return [int(z) for z in known.nonzero().flatten()]
+
+
+def _telling_slices(target: torch.Tensor) -> list[int]:
+    """Of these the ones that hold a label, if two or more do."""
+    labelled = ((target != IGNORE) & (target > 0)).flatten(1).any(1)
+    found = [int(z) for z in labelled.nonzero().flatten()]
+    return found if len(found) > 1 else slices_known(target)

@@ -99,7 +99,7 @@ def stack_of(example: Example) -> Stack:
     values = [int(v) for v in np.unique(part) if v]
     shapes = {
         value: {
-            int(k): _shrunk((part[k] == value)[None].astype(np.float32), factor)[0] >= 0.5
+            int(k): _outline(part[k] == value, factor)
             for k in np.flatnonzero((part == value).any((1, 2)))
         }
         for value in values
@@ -107,7 +107,7 @@ def stack_of(example: Example) -> Stack:
     return Stack(
         np.stack([_shrunk(_near_zero(one), factor) for one in canonical]),
         (mm[0], mm[1] * factor, mm[2] * factor),
-        {value: {k: one for k, one in some.items() if one.any()} for value, some in shapes.items()},
+        shapes,
         tuple(int(k) for k in np.flatnonzero(vouched[box[0]])),
         axis,
         box,
@@ -155,6 +155,13 @@ def _near_zero(image: npt.NDArray[Any]) -> Floats:
     low, high = np.percentile(values[:: max(1, len(values) // 32)], CLIPPED)
     values = np.clip(values, low, high)
     return np.asarray((values - values.mean()) / max(float(values.std()), 1e-6), np.float32)
+
+
+def _outline(shape: Bools, factor: int) -> Bools:
+    """A shape in larger voxels: those that it fills half; all that it meets if it is so thin."""
+    share = _shrunk(shape[None].astype(np.float32), factor)[0]
+    half = share >= 0.5
+    return half if half.any() else share > 0
 
 
 def _shrunk(planes: Floats, factor: int) -> Floats:

@@ -30,6 +30,7 @@ from napari_medseg.models.card import Lineage
 from napari_medseg.models.exemplar import anonymous
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.prepare import prepare, prepare_mask
+from napari_medseg.preprocess.recipe import Recipe
 from napari_medseg.training.begun import Draft, ScratchCard, ScratchConfig
 from napari_medseg.training.clock import Clock
 from napari_medseg.training.config import (
@@ -39,10 +40,13 @@ from napari_medseg.training.config import (
     TrainConfig,
 )
 from napari_medseg.training.events import StepDone
+from napari_medseg.training.examples import lessons_of
+from napari_medseg.training.gate import slices_known
 from napari_medseg.training.loss import segmentation_loss
 from napari_medseg.training.painted import Bools, Floats, Stack, stack_of
 from napari_medseg.training.plan import Fingerprint, Plan, largest_patch, plan
 from napari_medseg.training.sampling import Lesson, Sampler, lesson
+from napari_medseg.training.split import Slices, Split
 from napari_medseg.training.student import Student, decayed
 from napari_medseg.training.voxels import Found, Seeker
 from napari_medseg.volume import Label, Mask, Reorientation
@@ -217,7 +221,7 @@ def _taught(
             cases=1,
             config=_plain(config),
             note=f"begun from painted slices of one scan, {step} steps",
-            split={"subjects": {anonymous(_subject(example)): False}},
+            split=_as_teacher(example, what.recipe),
         ),
     )
 
@@ -273,6 +277,14 @@ def _lesson(example: Example, unsure: Bools, what: Plan) -> Lesson:
     )
     image = prepared.tensor[:, z, y, x].clone()
     return lesson("painted scan", image, target[z, y, x].clone(), _subject(example))
+
+
+def _as_teacher(example: Example, recipe: Recipe) -> dict[str, Any]:
+    """As the gate keeps it: the scan teaches, and so did each slice that is known by now."""
+    name = anonymous(_subject(example))
+    (one,) = lessons_of([replace(example, subject=_subject(example))], recipe, IGNORE)
+    slices = Slices(teach=frozenset(z + one.start[0] for z in slices_known(one.target)))
+    return Split({name: False}, {name: slices}).plain()
 
 
 def _subject(example: Example) -> str:

@@ -30,6 +30,11 @@ class Slices:
     exam: frozenset[int] = frozenset()
     teach: frozenset[int] = frozenset()
 
+    def joined(self, other: Slices) -> Slices:
+        """Both; where they differ, this one's word counts."""
+        exam = self.exam | (other.exam - self.teach)
+        return Slices(exam, self.teach | (other.teach - exam))
+
     def with_known(self, known: Sequence[int], labels: Mapping[int, frozenset[int]]) -> Slices:
         """With slices that are known by now; `labels` are the values in each."""
         fresh = sorted(set(known) - self.exam - self.teach)
@@ -45,6 +50,12 @@ class Slices:
                 exam.add(z)
             # else it waits: the next one may examine, with this one between it and the teachers
         return Slices(frozenset(exam), frozenset(teach))
+
+    def with_teachers(self, known: Iterable[int]) -> Slices:
+        """With slices that teach if they lie beside none that examines."""
+        fresh = set(known) - self.exam
+        far = {z for z in fresh if all(abs(z - other) > GAP for other in self.exam)}
+        return Slices(self.exam, self.teach | far)
 
     def _first(self, known: Sequence[int], labels: Mapping[int, frozenset[int]]) -> Slices:
         """A slab in the middle examines, if that leaves every value that it holds to teach; none
@@ -102,7 +113,10 @@ class Split:
 
     def joined(self, other: Split) -> Split:
         """Both; where they differ, this one's word counts."""
-        return Split({**other.subjects, **self.subjects}, {**other.slices, **self.slices})
+        slices = {**other.slices, **self.slices}
+        for name in other.slices.keys() & self.slices.keys():
+            slices[name] = self.slices[name].joined(other.slices[name])
+        return Split({**other.subjects, **self.subjects}, slices)
 
     def plain(self) -> dict[str, Any]:
         """As JSON values."""

@@ -56,7 +56,8 @@ class Study:
     def __init__(
         self, segmenter: Segmenter, held: Held, config: FineTuneConfig, known: int = 0
     ) -> None:
-        self.recipe, self.network = segmenter.recipe, segmenter.network
+        self.recipe = segmenter.recipe
+        self.alike = segmenter.network, segmenter.recipe.labels, str(config.teaches)
         self.known = known or self.recipe.n_outputs  # the outputs from here on are new
         self.doubt = doubted_from(self.recipe.n_outputs)
         self.config = config
@@ -84,7 +85,8 @@ class Study:
 
     def set_out(self, kept: Segmenter, before: Marks) -> Job[None]:
         """Begin at a candidate that was kept aside; not if it strayed too far from the parent."""
-        if kept.network != self.network or kept.recipe.n_outputs != self.recipe.n_outputs:
+        taught = kept.lineage.config.get("teaches")
+        if (kept.network, kept.recipe.labels, taught) != self.alike:
             return
         network = network_of(kept, self.device)
         if astray(before, (yield from self.score(network))):
@@ -97,8 +99,8 @@ class Study:
         taught = learner(network, config.teaches, recipe.patch, recipe.n_inputs)
         return Student(taught, Optimiser.ADAMW, 0.0, config.ema, config.precision, self.device)
 
-    def teach(self, before: Marks) -> Job[Snapshot]:
-        """Steps and validations until the time or the steps are up; the best that was seen.
+    def teach(self, before: Marks) -> Job[tuple[Snapshot, Snapshot]]:
+        """Steps and validations until the time or the steps are up; the best seen, and the last.
 
         A few scans are soon learnt by heart: what scores best on the others is often not the last.
         """
@@ -113,7 +115,7 @@ class Study:
         while (done := self.clock.done(step)) < 1:
             if math.floor(done * self.config.validations) > passed:
                 passed = math.floor(done * self.config.validations)
-                best = yield from self._look(step, best, before, meter)
+                best, _ = yield from self._look(step, best, before, meter)
             try:
                 batch = self._batch(corrected, replayed, step)
                 loss = self._step(*batch, decayed(Schedule.COSINE, done), meter.strength)
@@ -237,8 +239,10 @@ class Study:
 
     # -- how it is scored ---------------------------------------------------------------------
 
-    def _look(self, step: int, best: Snapshot | None, before: Marks, meter: Meter) -> Job[Snapshot]:
-        """The best so far, the student as it is now, or a place between it and its parent.
+    def _look(
+        self, step: int, best: Snapshot | None, before: Marks, meter: Meter
+    ) -> Job[tuple[Snapshot, Snapshot]]:
+        """The best so far, or a place between the parent and the student; the student as it is.
 
         The middle often knows more than either end (Wortsman et al. 2022). Where even that forgot
         something, a step half as far may not have.
@@ -255,7 +259,8 @@ class Study:
             mix(nearer, self.parent, 1 - share)
             known.append(Snapshot(weights_of(nearer), (yield from self.score(nearer)), step))
         earlier = [] if best is None else [best]
-        return max([*known, *earlier], key=lambda one: worth(one, before, self.config))
+        best = max([*known, *earlier], key=lambda one: worth(one, before, self.config))
+        return best, known[0]
 
     def _exam(self, network: nn.Module, lessons: Sequence[Lesson], text: str) -> Job[Exam]:
         exam = scores([], self.recipe)

@@ -27,7 +27,7 @@ class BeforeAfter(QWidget):
         self._desk = desk
         self._asked: tuple[Case, ModelCard] | None = None
         self.layer: Labels | None = None
-        self.run = Run(desk)  # it outlives a dock that is closed
+        self.run = Run(desk, desk.stroke_is_on)  # it outlives a dock that is closed
         self.see = style.button("See it on this scan", TIP)
         self.bar = style.bar()
         rows = style.column(self)

@@ -42,7 +42,7 @@ class NextError(QObject):
         self._desk, self._smart = desk, smart
         self.said = ""
         self._seen: set[tuple[Any, ...]] = set()
-        self._run = Run(self)
+        self._run = Run(self, desk.stroke_is_on)
         self._run.changed.connect(self._on_run)
         desk.case_changed.connect(self._on_case)
 

@@ -47,7 +47,7 @@ class NextSlice(QObject):
         self._pace: Work | None = None
         self._known_pace = False
         self.outlook = outlook_of(desk)
-        self.run = Run(self)
+        self.run = Run(self, desk.stroke_is_on)
         self.run.changed.connect(self._on_run)
         desk.case_changed.connect(self._on_case)
         desk.marks_changed.connect(self._on_marks)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_medseg.correction.filling import Slab
 from napari_medseg.correction.record import Box, Example, Labels, Source
 from napari_medseg.correction.tracker import changed_box, whole
 from napari_medseg.errors import InputError, WriteError
@@ -67,7 +66,6 @@ class Beginning:
         self._case, self._editor = bench.case, bench.editor
         self._folder = shelf.folder / f".begin-{secrets.token_hex(4)}"
         self._taken = {card.name for card in shelf.cards}
-        self._slabs: list[Slab] = []
         predictor.refuse_second()
         self._predictor = predictor
 
@@ -101,8 +99,8 @@ class Beginning:
             return
         if event.draft:
             self._editor.corrector.receive(event.box, event.labels, look=True)
-        elif (slab := self._editor.fill(event.box, event.labels)) is not None:
-            self._slabs.append(slab)
+        else:
+            self._editor.fill(event.box, event.labels)
 
     def keep(self, card: ModelCard) -> ModelCard | None:
         """The model goes on the shelf and is in use; the rest of the mask is one step.
@@ -126,7 +124,7 @@ class Beginning:
         self._sweep()
         kept = self._bench.add_model(home)
         self._case.family = self._shelf.root(kept)
-        self._editor.filled(self._slabs, STEP)
+        self._editor.filled(STEP)
         self._bench.adopt(kept)
         return kept
 
@@ -135,8 +133,7 @@ class Beginning:
         self._sweep()
         if self._bench.case is self._case:
             self._bench.drop_previews()
-            self._editor.refill(self._slabs, before=True)
-        self._slabs = []
+            self._editor.unfill()
 
     def _sweep(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -229,9 +229,9 @@ class Workbench:
             return
         self.commit()
         self.drop_previews()
-        self._recorder.finish(self.case)
         if self.editor is not None:
             self.editor.rest()
+        self._recorder.finish(self.case)
         self.case = self.editor = None
         self.case_closed.emit()
 

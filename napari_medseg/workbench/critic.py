@@ -174,7 +174,10 @@ def _confirmed(verdict: Verdict) -> Iterator[Known]:
     """A structure that the model found and a person confirmed, with its Dice."""
     case, box = verdict.case, verdict.box
     now, sure = case.labels[box], case.source[box] == Source.CONFIRMED
+    seen = {*np.unique(now[sure]).tolist(), *np.unique(verdict.labels[sure]).tolist()}
     for label, signs in verdict.signs.items():
+        if label not in seen:  # nobody confirmed any of it
+            continue
         theirs, ours = verdict.labels == label, now == label
         either = theirs | ours
         total = int(np.count_nonzero(theirs)) + int(case.tracker.counts[label])

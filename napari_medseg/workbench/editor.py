@@ -62,6 +62,7 @@ class Editor:
         self.rules = OPEN
         self.chances: Mapping[int, npt.NDArray[np.floating[Any]]] = {}
         self.voucher = Voucher(case, corrector, self.scene)
+        self._slabs: list[Slab] = []  # filled, and no step yet
         corrector.noted.connect(self._note)
 
     def scene(self) -> Scene:
@@ -101,33 +102,47 @@ class Editor:
         self.effort.visited(axis, index, time.monotonic())
 
     def rest(self) -> None:
-        """The case closes: keep what it took, if anything was done; less matters than a mask."""
+        """The case closes: keep what it took, if anything was done; less matters than a mask.
+
+        What was filled and is no step yet is taken back.
+        """
+        self.unfill()
         self.effort.rested()
         if self.effort.strokes and self._case.writable:
             with suppress(OSError):
                 self._effort_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 effort.save(self.effort, self._effort_file)
 
-    def fill(self, box: Box, labels: Labels) -> Slab | None:
-        """Write a model's answer where no person had a word; None where that changes nothing."""
+    def fill(self, box: Box, labels: Labels) -> None:
+        """Write a part of a model's answer where no person had a word; `filled` ends it."""
         case = self._case
         self.corrector.commit(box, Deed("stroke", time.time()))
         old = case.previews.beneath(case.tracker, box)
         self.corrector.receive(box, labels)
         slab = Slab.of(box, old, case.labels[box])
-        return slab if slab.voxels else None
+        if slab.voxels:
+            self._slabs.append(slab)
 
-    def filled(self, slabs: Sequence[Slab], name: str) -> None:
+    def filled(self, name: str) -> None:
         """What was filled becomes one step."""
+        slabs, self._slabs = self._slabs, []
         if slabs:
             self.history.put(Filling(name, time.time(), tuple(slabs)))
             self.history_changed.emit()
         self.corrector.keep_whole()
 
+    def unfill(self) -> None:
+        """What was filled and is no step yet becomes what it was."""
+        slabs, self._slabs = self._slabs, []
+        if slabs:
+            self.refill(slabs, before=True)
+
     def refill(self, slabs: Sequence[Slab], before: bool) -> None:
-        """Write what was there before these were filled, or after."""
+        """Write what was there before these were filled, or after; not over what came since."""
         for slab in slabs:
-            self.corrector.receive(slab.box, slab.labels(before))
+            now, stale = self._case.labels[slab.box], slab.labels(not before)
+            labels = np.where(now == stale, slab.labels(before), now)
+            self.corrector.receive(slab.box, labels)
         self.corrector.keep_whole()
 
     def _note(self, step: Done) -> None:

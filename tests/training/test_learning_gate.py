@@ -199,3 +199,37 @@ def test_sides_survive_as_json() -> None:
     split = hold_back([corrected(f"s{n}") for n in range(2)]).split
     again = split_of(json.loads(json.dumps(split.plain())))
     assert again == split
+
+
+def test_a_slice_where_something_was_only_erased_has_its_side_at_once() -> None:
+    first = corrected("s", range(2, 8))
+    first.target[11:14, 1] = 0  # erased in three more slices
+    before = hold_back([first])
+    side = before.split.slices_of("s")
+    assert {11, 12, 13} <= side.teach
+    later = corrected("s", range(2, 14))
+    after = hold_back([later], before.split).split.slices_of("s")
+    assert side.teach <= after.teach
+    assert side.exam <= after.exam
+
+
+def test_a_slice_teaches_only_once_it_has_a_side() -> None:
+    before = hold_back([corrected("s", range(0, 12, 4))])
+    later = hold_back([corrected("s", range(16))], before.split)
+    side = later.split.slices_of("s")
+    assert set().union(*(known(one) for one in later.train)) == set(side.teach)
+    assert set().union(*(known(one) for one in later.exam)) == set(side.exam)
+
+
+def test_where_little_holds_a_label_erased_slices_examine_too() -> None:
+    one = corrected("s", range(2, 3))
+    one.target[5:12, 1] = 0
+    assert hold_back([one]).exam
+
+
+def test_what_taught_in_either_of_two_histories_never_examines() -> None:
+    here = split_of({"subjects": {}, "slices": {"s": [[3], [8]]}})
+    there = split_of({"subjects": {}, "slices": {"s": [[8, 12], [3, 5]]}})
+    assert (
+        here.joined(there).slices["s"] == split_of({"slices": {"s": [[3, 12], [5, 8]]}}).slices["s"]
+    )

@@ -13,7 +13,11 @@ from napari_medseg.errors import TrainingError
 from napari_medseg.inference.predict import predict
 from napari_medseg.jobs import finish
 from napari_medseg.training.begun import Draft, ScratchConfig
+from napari_medseg.training.examples import lessons_of
+from napari_medseg.training.gate import hold_back
+from napari_medseg.training.painted import stack_of
 from napari_medseg.training.scratch import Scratch, from_nothing
+from napari_medseg.training.split import split_of
 from napari_medseg.volume import Geometry, Label, Mask, Volume
 
 QUICK = ScratchConfig(steps=4, features=(4, 8), threads=1)
@@ -105,3 +109,27 @@ def test_a_confirmed_empty_slice_ends_the_structure() -> None:
 def test_nothing_painted_is_refused() -> None:
     with pytest.raises(TrainingError, match="paint a structure"):
         finish(from_nothing(painted(np.zeros(SHAPE, np.uint8)), QUICK))
+
+
+def test_slices_that_it_learned_from_never_examine_it_later(begun: Scratch) -> None:
+    example = painted(a_ball())
+    recipe, split = begun.segmenter.recipe, split_of(begun.segmenter.lineage.split)
+    held = hold_back(lessons_of([example], recipe, 255), split)
+    assert not held.exam
+    more = painted(a_ball(), (*PAINTED, 5, 18, 25))
+    later = hold_back(lessons_of([more], recipe, 255), split)
+    assert later.exam
+    assert not later.split.slices_of("scan").exam & split.slices_of("scan").teach
+
+
+def test_a_thread_beside_a_large_structure_is_not_lost_in_larger_voxels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("napari_medseg.training.painted.MOST_VOXELS", 6000)
+    truth = a_ball()
+    truth[:, 2, 30:40] = 2
+    stack = stack_of(painted(truth))
+    assert stack.factor > 1
+    assert all(len(stack.shapes[value]) == 3 for value in (1, 2))
+    found = finish(from_nothing(painted(truth), QUICK)).mask.labels
+    assert {0, 1, 2} == set(np.unique(found).tolist())

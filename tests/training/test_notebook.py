@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from napari_medseg.jobs import Notice, finish
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.training.events import StepDone
+from napari_medseg.training.examples import lessons_of
+from napari_medseg.training.gate import hold_back
 from napari_medseg.training.session import fine_tune
 
 
@@ -51,3 +54,27 @@ def test_with_other_examples_or_settings_it_begins_anew(
     events: list[object] = []
     finish(fine_tune(segmenter, examples[:cases], config(tmp_path, steps)), events.append)
     assert [one.step for one in events if isinstance(one, StepDone)] == list(range(1, steps + 1))
+
+
+def test_it_begins_anew_where_the_exam_is_another(
+    segmenter: Segmenter, examples: list[Example], tmp_path: Path
+) -> None:
+    def ended(one: Example, at: slice) -> Example:
+        confirmed = one.confirmed.copy()
+        confirmed[at] = False
+        return replace(one, confirmed=confirmed)
+
+    examiner = next(
+        n for n, one in enumerate(examples) if one.subject in held_by(segmenter, examples)
+    )
+    interrupt(segmenter, examples, tmp_path, 5)
+    examples[examiner] = ended(examples[examiner], slice(9, 16))
+    events: list[object] = []
+    finish(fine_tune(segmenter, examples, config(tmp_path)), events.append)
+    assert next(one.step for one in events if isinstance(one, StepDone)) == 1
+
+
+def held_by(segmenter: Segmenter, examples: list[Example]) -> set[str]:
+    """Subjects that examine in a fine-tune of these."""
+    held = hold_back(lessons_of(examples, segmenter.recipe, 255), seed=config().seed)
+    return {one.subject for one in held.exam}

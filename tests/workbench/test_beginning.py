@@ -183,3 +183,26 @@ def test_slices_are_counted_along_the_axis_that_has_fewest(case: Case) -> None:
     assert painted_slices(case, every, 2) == 2
     assert painted_slices(case, [1], 2) == 1
     assert painted_slices(case, [], 2) == 0
+
+
+def test_closing_the_scan_while_it_is_filled_leaves_it_as_it_was(
+    bench: Workbench, scan: Volume, case: Case, begin: Begin
+) -> None:
+    before, beginning = case.labels.copy(), begin()
+    finish(beginning.job(), beginning.receive)
+    assert (case.labels != before).any()
+    bench.close_case()
+    beginning.give_up()
+    np.testing.assert_array_equal(bench.open_case(scan).labels, before)
+
+
+def test_taking_it_back_spares_what_a_model_found_since(
+    bench: Workbench, case: Case, begin: Begin
+) -> None:
+    beginning = begin()
+    beginning.keep(finish(beginning.job(), beginning.receive))
+    box = slice(4, 5), slice(0, 4), slice(6, 9)
+    bench.editor.corrector.receive(box, np.ones((1, 4, 3), np.uint8))
+    bench.editor.undo()
+    assert (case.labels[box] == 1).all()
+    assert not case.labels[4, 4:, 6:].any()
