@@ -204,8 +204,9 @@ class FineTuneConfig:
         How often the copy, and a place between it and its parent, is scored; the best of these is
         the candidate.
     remember
-        Weight of staying near the parent's own output where nobody corrected. It, `anchor` and
-        `replay` are multiplied by a strength that follows what is being forgotten.
+        Weight of staying near the parent's own output where nobody corrected, for a model that has
+        no memory to learn from again. It, `anchor` and `replay` are multiplied by a strength that
+        follows what is being forgotten.
     anchor
         Weight of staying near the parent's weights (L2-SP).
     replay
@@ -242,7 +243,7 @@ class FineTuneConfig:
     ema: Annotated[float, {"min": 0.0, "max": 0.99999}] = 0.98
     gate: bool = True
     memory_mb: Annotated[float, {"min": 0.0, "max": 1_000.0}] = 8.0
-    weak: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.5
+    weak: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.2
     worst_drop: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.01
     new_labels: bool = True
     validations: Annotated[int, {"min": 1, "max": 100}] = 2

@@ -161,7 +161,7 @@ def _outline(shape: Bools, factor: int) -> Bools:
     """A shape in larger voxels: those that it fills half; all that it meets if it is so thin."""
     share = _shrunk(shape[None].astype(np.float32), factor)[0]
     half = share >= 0.5
-    return half if half.any() else share > 0
+    return half if bool(half.any()) else np.asarray(share > 0)
 
 
 def _shrunk(planes: Floats, factor: int) -> Floats:

@@ -211,7 +211,7 @@ class Study:
         sure, doubted = targets < self.doubt, (targets >= self.doubt) & (targets != IGNORE)
         targets = torch.where(doubted, targets - self.doubt, targets)
         weight = torch.where(sure, 1.0, self.config.weak)
-        remember = self.config.remember * strength
+        remember = 0.0 if self.replayed else self.config.remember * strength
         taught = self._taught(images) if remember else None
 
         def loss_of(network: nn.Module) -> torch.Tensor:

@@ -11,6 +11,7 @@ from napari_medseg.active.predicted import Guess
 from napari_medseg.errors import MedsegError
 from napari_medseg.inference.events import Prediction
 from napari_medseg.jobs import Job
+from napari_medseg.widgets.begin import beginner_of
 from napari_medseg.widgets.runs import Run
 from napari_medseg.workbench.critic import ENOUGH, PASSES, Basis, Verdict, words_of
 
@@ -63,7 +64,9 @@ class Outlook(QObject):
         self.run = JudgeRun(self, self._take)
         self.run.changed.connect(self._on_run)
         desk.prediction.changed.connect(self._on_prediction)
-        desk.learning.changed.connect(self._go_on)
+        self._begun = beginner_of(desk).run
+        desk.learning.changed.connect(self._on_learning)
+        self._begun.changed.connect(self._on_begun)
         desk.case_changed.connect(self._on_case)
         desk.workbench.case_closed.connect(self._learn)
 
@@ -96,9 +99,22 @@ class Outlook(QObject):
             self._go_on()
             self.changed.emit()
 
+    def _on_learning(self) -> None:
+        """A fine-tune has the processor; it is judged after that."""
+        if self._desk.learning.running and self.run.running and not self.run.stopping:
+            self._due = True
+            self.run.stop()
+        self._go_on()
+
+    def _on_begun(self) -> None:
+        """The mask is filled by another model."""
+        if self._begun.running:
+            self._forget()
+
     def _go_on(self) -> None:
         case, card, config = self._desk.asked
-        busy = self.run.running or self._desk.prediction.running or self._desk.learning.running
+        others = (self.run, self._desk.prediction, self._desk.learning, self._begun)
+        busy = any(run.running for run in others)
         if not self._due or busy or self._desk.closed:
             return
         if case is None or card is None or case is not self._desk.case:

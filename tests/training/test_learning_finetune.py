@@ -70,7 +70,7 @@ def test_who_is_shown_one_label_only_does_not_paint_everything_with_it(
     other = example_of(30).volume
     before = finish(predict(other, segmenter, PredictConfig())).mask.labels
     changed = []
-    for weak in (0.5, 0.0):
+    for weak in (FineTuneConfig().weak, 0.0):
         config = replace(MORE, weak=weak, remember=0.0, gate=False)
         candidate = finish(fine_tune(segmenter, taught, config)).candidate
         after = finish(predict(other, candidate, PredictConfig())).mask.labels
@@ -200,7 +200,7 @@ def test_where_nobody_corrected_the_parent_is_remembered(segmenter: Segmenter) -
     example = example_of(30)
     false = replace(example.mask, labels=np.zeros_like(example.mask.labels))
     taught = known_in(replace(example, mask=false), [6, 7])  # "nothing is there", twice
-    keen = replace(MORE, steps=10)
+    keen, segmenter = replace(MORE, steps=10), replace(segmenter, memory=())
     kept = _share_kept(segmenter, taught, replace(keen, remember=5.0))
     lost = _share_kept(segmenter, taught, replace(keen, remember=0.0))
     assert kept > lost
