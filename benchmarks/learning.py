@@ -5,12 +5,13 @@
 
 OUT is a folder. The data are those of ../shared/data/hippocampus: `start.safetensors` learned from
 the first 10 training cases, `all.safetensors` from all 160; the person corrects the other 150, in
-an order of the seed's, and the 39 validation cases are only ever scored. Ten strokes of a 4 mm
-brush per case go to the worst slices; the hand is unsteady by 0.3 mm along each axis. No slice is
-painted to the end: what is taught is mostly what was painted.
+an order of the seed's, and the 39 validation cases are only ever scored. Ten drags of a ball of
+5 mm per case go to the worst slices, each over all errors of one kind within reach; the hand is
+unsteady by 0.3 mm along each axis. A slice in which at most a tenth of the structure is wrong is
+confirmed; most are not: what is taught is mostly what was painted.
 
-* ours: as the window learns: from the model in use, with the memory of earlier cases, the anchors
-  and the gate.
+* ours: as the window learns: from the model in use, or from the last candidate that the gate
+  refused, with the memory of earlier cases, the anchors and the gate.
 * no_gate (like RootPainter): from the model in use, with the corrected scans alone; no memory, no
   distance to what was before, every candidate is adopted.
 * restart (like Cellpose): from the first model each time, on the corrected masks as wholes.

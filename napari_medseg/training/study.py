@@ -74,6 +74,7 @@ class Study:
         if self.known < self.recipe.n_outputs:
             load_weights(first, fitted(segmenter, held.train, self.known))
         self.student = self._student(first)
+        self.first: Marks | None = None  # of where it sets out, if that is not the parent
         self.exam = [self._whole_slices(exam_box(one, self.recipe)) for one in held.exam]
         self.anchors = lessons_in(segmenter.memory, True)
         self.replayed = lessons_in(segmenter.memory, False) if config.replay else []
@@ -89,9 +90,10 @@ class Study:
         if (kept.network, kept.recipe.labels, taught) != self.alike:
             return
         network = network_of(kept, self.device)
-        if astray(before, (yield from self.score(network))):
+        marks = yield from self.score(network)
+        if astray(before, marks):
             return
-        self.student = self._student(network)
+        self.student, self.first = self._student(network), marks
         yield Notice(GOES_ON)
 
     def _student(self, network: nn.Module) -> Student:
@@ -106,6 +108,8 @@ class Study:
         """
         corrected, replayed = self._samplers()
         meter = Meter(before.anchors, self.config.worst_drop)
+        if self.first is not None:
+            meter.read(self.first.anchors)
         self.clock = Clock(self.clock.seconds, self.clock.steps)
         step, passed = 0, 0
         best: Snapshot | None = None

@@ -189,3 +189,20 @@ def test_a_mask_of_another_grid_is_refused() -> None:
 def test_a_budget_of_no_stroke_is_refused() -> None:
     with pytest.raises(TrainingError, match="must be 1"):
         SimulatedPerson(budget=0)
+
+
+@pytest.mark.parametrize(("longest_mm", "at_once"), [(60.0, True), (8.0, False)])
+def test_one_drag_goes_over_all_errors_of_a_kind_that_it_can_reach(
+    longest_mm: float, at_once: bool
+) -> None:
+    truth = np.zeros(SHAPE, np.uint8)
+    truth[2, 14:18, 4:28] = 1
+    given = truth.copy()
+    given[2, :, :7] = given[2, :, 25:] = 0  # both ends are missing
+    grid = Geometry.from_spacing(SHAPE, (1.0, 1.0, 1.0))
+    volume = Volume(np.zeros(SHAPE, np.float32), grid)
+    hand = replace(STEADY, brush_mm=1.0, shrinks=False, longest_mm=longest_mm)
+    one = Annotator(volume, Mask(given, grid), Mask(truth, grid), (1,), hand)
+    one.correct()
+    assert one.wrong == 0
+    assert (one.strokes == 1) == at_once
