@@ -12,7 +12,7 @@ from napari_medseg.correction.tools.tool import ADDED, OTHER, REMOVED
 from napari_medseg.volume import Label
 
 FIRST = {ADDED: "#35e0d8", REMOVED: "#ff4d4d", OTHER: "#ffd23f"}  # turquoise, red, yellow
-OTHERS = ("#ff5cf4", "#7cff4d", "#ffffff", "#5c7cff", "#ff9a3d")
+OTHERS = ("#8cff3d", "#ff5cf4", "#5c7cff", "#ff9a3d", "#ffffff")
 FAR = 40.0  # CIE76; less is hard to tell apart where one lies on the other
 CLEAR = "#00000000"
 
