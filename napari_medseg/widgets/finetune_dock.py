@@ -36,6 +36,7 @@ SHOWN = {
     "anchor": "Hold to old weights",
     "worst_drop": "A label may lose",
 }
+GOES_ON = "Keep the old one and correct more: the next fine-tune goes on from here."
 
 
 class FineTuneDock(style.Column):
@@ -253,7 +254,7 @@ class FineTuneDock(style.Column):
         if outcome is None:
             return
         self.scores.show_scores(outcome.before, outcome.after)
-        self.verdict.setText(outcome.why)
+        self.verdict.setText(outcome.why if outcome.adopted else f"{outcome.why}. {GOES_ON}")
         best, other = (self.use, self.keep) if outcome.adopted else (self.keep, self.use)
         style.paint_primary(best)
         other.setStyleSheet("")

@@ -37,16 +37,23 @@ def predict_with(volume: Volume, model_path: Path, config: Any) -> Job[Predictio
 
 
 def fine_tune_file(
-    model_path: Path, examples: Sequence[Example], config: Any, out: Path, known: Mapping[str, Any]
+    model_path: Path,
+    examples: Sequence[Example],
+    config: Any,
+    out: Path,
+    known: Mapping[str, Any],
+    begin: Path | None,
 ) -> Job[OutcomeCard]:
     """The same model under a new path; tells how many corrected voxels it was shown.
 
-    Its split counts how often it was asked.
+    Its split counts how often it was asked, and says where it was to begin; a file "refuse" beside
+    the models has it refused.
     """
     yield Progress(sum(int(one.confirmed.sum()) for one in examples), len(examples))
     shutil.copy(out.with_name("candidate"), out)
-    split = {"times": known.get("times", 0) + 1}
-    return OutcomeCard(read_card(out), {}, {}, True, str(asdict(config)), 0.1, len(examples), split)
+    split = {"times": known.get("times", 0) + 1, "begin": str(begin or "")}
+    good, why = not out.with_name("refuse").exists(), str(asdict(config))
+    return OutcomeCard(read_card(out), {}, {}, good, why, 0.1, len(examples), split)
 
 
 def fine_tune_forever(*_: object) -> Job[None]:

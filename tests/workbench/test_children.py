@@ -167,6 +167,21 @@ def test_keeping_the_old_model_leaves_the_new_one_on_the_list(
 
 
 @pytest.mark.usefixtures("standin")
+@pytest.mark.parametrize("good", [False, True])
+def test_a_fine_tune_goes_on_from_a_refused_model_but_not_from_one_that_nobody_wanted(
+    bench: Workbench, scan: Volume, tmp_path: Path, good: bool
+) -> None:
+    bench.open_case(scan).labels[HERE] = 1
+    if not good:
+        (tmp_path / "models" / "balls" / "refuse").touch()
+    first = finish(bench.fine_tune(FineTuneConfig()))
+    bench.keep_old(first)
+    second = finish(bench.fine_tune(FineTuneConfig()))
+    assert first.split["begin"] == ""
+    assert second.split["begin"] == ("" if good else str(first.candidate.path))
+
+
+@pytest.mark.usefixtures("standin")
 def test_predicting_goes_on_while_a_fine_tune_runs(
     bench: Workbench, scan: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
