@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NAME = "difference"
 SHOWS = {"A": "The open mask", "B": "The other mask", "Difference": "Where only one has it"}
 FILE = "A file…"
+WHAT_PX = 84  # wide: the legend needs the rest
 
 
 class CompareRow(style.Slim):
@@ -43,6 +44,7 @@ class CompareRow(style.Slim):
         self.choice.setToolTip("The mask to compare with")
         self.what.setToolTip("The structure to compare")
         self.choice.setMinimumContentsLength(10)
+        self.what.setMaximumWidth(WHAT_PX)
         self.group = QButtonGroup(self)
         self.buttons = {name: style.button(name, tip) for name, tip in SHOWS.items()}
         for name, one in self.buttons.items():
@@ -97,7 +99,7 @@ class CompareRow(style.Slim):
         self.choice.addItem(FILE)
         del blocker
         self.what.clear()
-        self.what.addItem("All structures", EVERY)
+        self.what.addItem("All", EVERY)
         for one in () if self._desk.case is None else self._desk.case.names:
             self.what.addItem(one.name, one.value)
 
@@ -201,7 +203,9 @@ class CompareRow(style.Slim):
             for key, name in words.items()
         ]
         told = [f"<b>{_dice_words(found.dice)}</b>", *parts]
-        self.legend.setText("&nbsp; ".join(told).replace("only ", "") + " ml")
+        both = parts.pop().rsplit(" ", 1)[0]  # how much is common is the least news
+        brief = f"<b>{_dice_words(found.dice)}</b>&nbsp; {'&nbsp; '.join(parts)} ml&nbsp; {both}"
+        self.legend.setText(brief.replace("only ", ""))
         self.legend.setToolTip("&nbsp; ".join(told) + " ml")
 
     def _on_corrected(self, correction: Correction) -> None:

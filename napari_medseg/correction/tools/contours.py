@@ -30,8 +30,8 @@ PULL = 0.45
 class Force(StrEnum):
     """What moves an edge."""
 
-    REGION = "grey values inside and outside"
-    EDGE = "the nearest strong edge"
+    REGION = "inside and outside"  # the mean grey values of both sides
+    EDGE = "nearest strong edge"
 
 
 @dataclass(frozen=True)
