@@ -94,7 +94,7 @@ class NamedCurves(QWidget):
             self._plot.getAxis("left").enableAutoSIPrefix(False)
             self._plot.setLabel("left", self._words[0])
             self._plot.setLabel("bottom", self._words[1])
-            self._plot.addLegend(offset=(8, 4))  # curves rise: there is room
+            self._plot.addLegend(offset=(4, 1), verSpacing=-8)  # curves rise: there is room
             self._rows.addWidget(self._plot)
             self.draw(self._last)
         super().showEvent(event)

@@ -31,7 +31,7 @@ class Form(QWidget, Generic[C]):
         self._config = config
         hints = get_type_hints(type(config), include_extras=True)
         self.fields = {name: field(name, hints[name], getattr(config, name)) for name in shown}
-        rows = QFormLayout(self)
+        self._rows = rows = QFormLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name, text in shown.items():
@@ -41,6 +41,11 @@ class Form(QWidget, Generic[C]):
                 rows.addRow(one.native)
             else:
                 rows.addRow(text, one.native)
+
+    def titles(self) -> list[QWidget]:
+        """The words before the fields."""
+        found = [self._rows.labelForField(one.native) for one in self.fields.values()]
+        return [one for one in found if one is not None]
 
     def value(self) -> C:
         """The config as the form shows it."""
@@ -73,3 +78,13 @@ def _let_shrink(choice: QComboBox) -> None:
 def _step(value: float) -> float:
     """A tenth of the value's own size, so that 0.0002 is shown and stepped as such."""
     return 0.5 if value in (0, 1) else 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+
+
+def align(*forms: Form[Any]) -> None:
+    """Let the fields of forms that stand one below the other begin at one edge."""
+    titles = [one for form in forms for one in form.titles()]
+    for one in titles:
+        one.ensurePolished()
+    widest = max((one.sizeHint().width() for one in titles), default=0)
+    for one in titles:
+        one.setMinimumWidth(widest)

@@ -30,7 +30,7 @@ from napari_medseg.widgets import style
 from napari_medseg.widgets.attach import desk_of, watch_window
 from napari_medseg.widgets.curves import NamedCurves
 from napari_medseg.widgets.desk import Desk
-from napari_medseg.widgets.forms import Form
+from napari_medseg.widgets.forms import Form, align
 from napari_medseg.widgets.notices import tell
 from napari_medseg.widgets.runs import Run
 
@@ -46,7 +46,19 @@ WAYS = {
     Strategy.SCRATCH: "A new model each time (nnU-Net)",
     Strategy.NONE: "Learn nothing",
 }
-HAND = {"budget": "Strokes per case", "brush_mm": "Brush (mm)", "noise_mm": "Unsteady by (mm)"}
+SHORT = {  # in the plot
+    Strategy.OURS: "as here",
+    Strategy.NO_GATE: "no memory",
+    Strategy.RESTART: "from the first",
+    Strategy.SCRATCH: "new each time",
+    Strategy.NONE: "nothing",
+}
+HAND = {
+    "budget": "Strokes per case",
+    "brush_mm": "Brush (mm)",
+    "ball": "A ball, into the slices beside",
+    "noise_mm": "Unsteady by (mm)",
+}
 WORK = {"cases": "Cases to correct", "goal": "Good enough at Dice"}
 LEARNING = {"steps": "Steps per case"}
 
@@ -81,6 +93,7 @@ class SimulateDock(style.Column):
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
         watch_window(self, self.desk)
+        align(self.hand, self.work, self.learning)  # in napari's font, which is known by now
         super().showEvent(event)
 
     # -- parts --------------------------------------------------------------------------------
@@ -177,7 +190,9 @@ class SimulateDock(style.Column):
         style.say(self.notices, "\n".join(run.notices))
         lines = curves(run.rows, lambda row: row.cases)
         self.curve.setVisible(bool(lines))
-        self.curve.draw({line.name: list(zip(line.x, line.y, strict=True)) for line in lines})
+        named = {SHORT[Strategy(line.name)]: line for line in lines}
+        points = {name: list(zip(line.x, line.y, strict=True)) for name, line in named.items()}
+        self.curve.draw(points)
         for one in (self.as_csv, self.as_png):
             one.setEnabled(bool(run.rows))
 
