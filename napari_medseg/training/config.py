@@ -205,8 +205,8 @@ class FineTuneConfig:
         the candidate.
     remember
         Weight of staying near the parent's own output where nobody corrected, for a model that has
-        no memory to learn from again. It, `anchor` and `replay` are multiplied by a strength that
-        follows what is being forgotten.
+        no memory to learn from again and whose word does not teach (`weak`). It, `anchor` and
+        `replay` are multiplied by a strength that follows what is being forgotten.
     anchor
         Weight of staying near the parent's weights (L2-SP).
     replay
@@ -236,7 +236,7 @@ class FineTuneConfig:
     batch: Annotated[int, {"min": 1, "max": 64}] = 2
     ignore: Annotated[int, {"min": 0, "max": 65535}] = IGNORE
     augmentation: Annotated[float, {"min": 0.0, "max": 3.0}] = 1.0
-    remember: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.1
+    remember: Annotated[float, {"min": 0.0, "max": 10.0}] = 2.0
     anchor: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.01
     replay: Annotated[float, {"min": 0.0, "max": 10.0}] = 1.0
     teaches: Teaches = Teaches.WHOLE

@@ -81,6 +81,9 @@ class Study:
         self.notebook = Notebook(replace(config, run_folder=""), "", ())
         self.clock = Clock(config.minutes * 60, 0 if config.minutes else config.steps)
         self.lessons = [self._centred(one) for one in held.train]
+        self.remembered = bool(self.replayed) or (
+            config.weak > 0 and any(map(self._doubts, self.lessons))
+        )
         if not any(one.places for one in self.lessons):
             raise TrainingError("at least two slices must be corrected; correct another one")
 
@@ -215,7 +218,7 @@ class Study:
         sure, doubted = targets < self.doubt, (targets >= self.doubt) & (targets != IGNORE)
         targets = torch.where(doubted, targets - self.doubt, targets)
         weight = torch.where(sure, 1.0, self.config.weak)
-        remember = 0.0 if self.replayed else self.config.remember * strength
+        remember = 0.0 if self.remembered else self.config.remember * strength
         taught = self._taught(images) if remember else None
 
         def loss_of(network: nn.Module) -> torch.Tensor:
@@ -276,6 +279,10 @@ class Study:
             else:
                 exam = result
         return exam
+
+    def _doubts(self, one: Lesson) -> bool:
+        """Whether the parent's word teaches in a lesson."""
+        return bool(((one.target >= self.doubt) & (one.target != IGNORE)).any())
 
     def _said(self, one: Lesson) -> torch.Tensor:
         return segmented(self.whole, one.image, self.recipe, self.device, self.half)

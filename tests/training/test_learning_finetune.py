@@ -200,7 +200,7 @@ def test_where_nobody_corrected_the_parent_is_remembered(segmenter: Segmenter) -
     example = example_of(30)
     false = replace(example.mask, labels=np.zeros_like(example.mask.labels))
     taught = known_in(replace(example, mask=false), [6, 7])  # "nothing is there", twice
-    keen, segmenter = replace(MORE, steps=10), replace(segmenter, memory=())
+    keen, segmenter = replace(MORE, steps=10, weak=0.0), replace(segmenter, memory=())
     kept = _share_kept(segmenter, taught, replace(keen, remember=5.0))
     lost = _share_kept(segmenter, taught, replace(keen, remember=0.0))
     assert kept > lost
