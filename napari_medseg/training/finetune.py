@@ -41,12 +41,12 @@ def fine_tune(
 ) -> Job[Outcome]:
     """Teach a copy of the segmenter with corrected scans; the segmenter stays as it is.
 
-    Only confirmed voxels are targets. Elsewhere, and wherever the parent was right, the copy is
-    held to the parent's own output, and the cases in the parent's memory are taught again, so that
-    it forgets nothing. The candidate is the copy when it scored best on corrections that it has not
-    seen; it is adopted if that beats its parent and it forgot nothing. Where none may be adopted it
-    is the copy as it was at the end, for the next one to go on from. Closing the job leaves nothing
-    behind.
+    Confirmed voxels are targets. Elsewhere the parent's word teaches weakly where it is sure and
+    finds most of what was painted, and the cases in its memory are taught again, so that nothing is
+    forgotten; with neither, the copy is held to the parent's own output. The candidate is the copy
+    when it scored best on corrections that it has not seen; it is adopted if that beats its parent
+    and it forgot nothing. Where none may be adopted it is the copy as it was at the end, for the
+    next one to go on from. Closing the job leaves nothing behind.
 
     Parameters
     ----------

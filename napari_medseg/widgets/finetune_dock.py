@@ -36,7 +36,7 @@ SHOWN = {
     "anchor": "Hold to old weights",
     "worst_drop": "A label may lose",
 }
-GOES_ON = "Keep the old one and correct more: the next fine-tune goes on from here."
+GOES_ON = "Keep the old one and correct more: if little was lost, the next one goes on from here."
 
 
 class FineTuneDock(style.Column):
