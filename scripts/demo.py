@@ -23,9 +23,9 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "demo_output"
 SIZE = (1440, 900)
 TAUGHT = 5  # slices of the tumour that the demo's person draws before teaching
-# A tumour that the model never saw must be learnt from four slices in a minute: larger steps than
-# usual, free of the old weights, for a lung that may be a little worse.
-LEARN = {"steps": 120, "learning_rate": 3e-3, "anchor": 0.0, "worst_drop": 0.04}
+# A tumour that the model never saw must be learnt from four slices in a minute, for a lung that may
+# be a little worse.
+LEARN = {"steps": 120, "worst_drop": 0.04}
 BRUSH_MM = 9.0
 RIGHT = (range(1, 5), range(41, 46))  # where the person finds a slice that is right
 LUNG, TUMOUR = 1, 2

@@ -232,12 +232,12 @@ class FineTuneConfig:
 
     steps: Annotated[int, {"min": 1, "max": 100_000}] = 200
     minutes: Annotated[float, {"min": 0.0, "max": 1_000.0}] = 0.0
-    learning_rate: Annotated[float, {"min": 1e-7, "max": 0.1}] = 1e-3
+    learning_rate: Annotated[float, {"min": 1e-7, "max": 0.1}] = 3e-3
     batch: Annotated[int, {"min": 1, "max": 64}] = 2
     ignore: Annotated[int, {"min": 0, "max": 65535}] = IGNORE
     augmentation: Annotated[float, {"min": 0.0, "max": 3.0}] = 1.0
     remember: Annotated[float, {"min": 0.0, "max": 10.0}] = 2.0
-    anchor: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.01
+    anchor: Annotated[float, {"min": 0.0, "max": 10.0}] = 0.002
     replay: Annotated[float, {"min": 0.0, "max": 10.0}] = 1.0
     teaches: Teaches = Teaches.WHOLE
     ema: Annotated[float, {"min": 0.0, "max": 0.99999}] = 0.98

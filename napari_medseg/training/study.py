@@ -38,6 +38,7 @@ SURE = 0.8  # probability from which the parent's word teaches, weakly, where no
 FOUND = 0.5  # of each structure: who finds less in a scan teaches nothing there
 SHARES = (0.5, 0.25)  # of the way from the parent to the student, which are scored too
 GOES_ON = "Going on from the last candidate, which was not good enough yet"
+WARM_UP = 5  # steps: the weights are good already, and many a fine-tune has only fifty
 NEWEST_HALF = 8  # cases: one so much older is seen half as often
 
 
@@ -102,7 +103,9 @@ class Study:
     def _student(self, network: nn.Module) -> Student:
         config, recipe = self.config, self.recipe
         taught = learner(network, config.teaches, recipe.patch, recipe.n_inputs)
-        return Student(taught, Optimiser.ADAMW, 0.0, config.ema, config.precision, self.device)
+        return Student(
+            taught, Optimiser.ADAMW, 0.0, config.ema, config.precision, self.device, WARM_UP
+        )
 
     def teach(self, before: Marks) -> Job[tuple[Snapshot, Snapshot]]:
         """Steps and validations until the time or the steps are up; the best seen, and the last.
