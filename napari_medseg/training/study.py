@@ -38,6 +38,7 @@ SURE = 0.8  # probability from which the parent's word teaches, weakly, where no
 FOUND = 0.5  # of each structure: who finds less in a scan teaches nothing there
 SHARES = (0.5, 0.25)  # of the way from the parent to the student, which are scored too
 GOES_ON = "Going on from the last candidate, which was not good enough yet"
+ANEW = "Beginning anew from the model: the last candidate lost too much"
 WARM_UP = 5  # steps: the weights are good already, and many a fine-tune has only fifty
 NEWEST_HALF = 8  # cases: one so much older is seen half as often
 
@@ -96,6 +97,7 @@ class Study:
         network = network_of(kept, self.device)
         marks = yield from self.score(network)
         if astray(before, marks):
+            yield Notice(ANEW)
             return
         self.student, self.first = self._student(network), marks
         yield Notice(GOES_ON)

@@ -21,7 +21,7 @@ from napari_medseg.training.config import IGNORE
 from napari_medseg.training.sampling import Lesson, doubted_from
 
 OVERLAP = 0.5  # as a prediction does it
-DOUBT = 0.1  # weight of a difference from what nobody vouches for
+DOUBT = 0.03  # weight of a difference from what nobody vouches for: the old model's word
 LACKING = 0.5  # of a structure's voxels, beside those corrected; half wrong is a Dice of 0.75
 Counts = npt.NDArray[np.float64]
 
@@ -86,7 +86,7 @@ def blended(
 def overlap_counts(labels: torch.Tensor, target: torch.Tensor, n_outputs: int) -> Counts:
     """(L, 3): voxels in both, in the prediction, in the target; where the target is known.
 
-    Where it is doubted a difference may be right as well as wrong, and counts a tenth. Beyond what
+    Where it is doubted a difference may be right as well as wrong, and counts little. Beyond what
     a mask that needs correcting can lack it counts as wrong: so nothing is won by painting all.
     """
     first = doubted_from(n_outputs)

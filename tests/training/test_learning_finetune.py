@@ -29,7 +29,7 @@ from napari_medseg.training.events import Outcome, StepDone, Validated
 from napari_medseg.training.examples import exam_box, lessons_of
 from napari_medseg.training.sampling import lesson
 from napari_medseg.training.session import fine_tune, fine_tune_file
-from napari_medseg.training.study import GOES_ON
+from napari_medseg.training.study import ANEW, GOES_ON
 
 FEW = FineTuneConfig(steps=4, validations=2, threads=1)
 MORE = FineTuneConfig(
@@ -114,12 +114,13 @@ def test_a_fine_tune_goes_on_from_what_was_kept_aside(
 def test_a_candidate_that_went_astray_is_no_beginning(
     segmenter: Segmenter, examples: list[Example]
 ) -> None:
-    spoiled = {name: torch.zeros_like(one) for name, one in segmenter.weights.items()}
-    astray = replace(segmenter, weights=spoiled)
-    said: list[object] = []
     anew = finish(fine_tune(segmenter, examples, FEW)).candidate
+    spoiled = {name: torch.zeros_like(one) for name, one in anew.weights.items()}
+    astray = replace(anew, weights=spoiled)
+    said: list[object] = []
     found = finish(fine_tune(segmenter, examples, FEW, begin=astray), said.append).candidate
     assert Notice(GOES_ON) not in said
+    assert Notice(ANEW) in said
     assert equal(weights(anew), weights(found))
 
 
