@@ -1,11 +1,11 @@
-"""How fluid painting is while a fine-tune runs: time of each mouse move, delay of the event loop.
+"""How fluid painting is while the model learns: time of each mouse move, delay of the event loop.
 
 A 512 x 512 x 300 scan with its mask is painted on in a real window by real mouse moves, one each
-33 ms, in rounds with and without a fine-tune in the child process, in turns. Each handler is timed
-from the event to the end of what the window does for it; a 5 ms timer tells how late the event
-loop is. Prints a Markdown table; nothing is asserted.
+33 ms, in rounds with nothing else, with a fine-tune in its child process and with "Learn as I
+paint", in turns. Each handler is timed from the event to the end of what the window does for it; a
+5 ms timer tells how late the event loop is. Prints a Markdown table; nothing is asserted.
 
-    xvfb-run -a -s "-screen 0 1440x900x24" python benchmarks/painting.py
+    xvfb-run -a -s "-screen 0 1440x900x24" python benchmarks/painting.py sample_data/models/lung_ct
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from qtpy.QtWidgets import QApplication
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.volume import Geometry, Volume
 from napari_medseg.widgets.attach import desk_of, new_viewer, open_all_docks
+from napari_medseg.widgets.brush_state import Tool
 from napari_medseg.widgets.desk import Desk
+from napari_medseg.widgets.learn_along import learn_along_of
 
 SHAPE = (300, 512, 512)
 MOVE_MS, MOVES = 33, 60  # a stroke of two seconds
@@ -131,7 +133,7 @@ def open_window(model: Path, size: tuple[int, int]) -> tuple[Viewer, Desk]:
     desk.open_volume(scan(SHAPE))
     labels = desk.labels
     assert labels is not None
-    labels.brush_size, labels.mode = 21, "paint"
+    desk.brush.state.set(tool=Tool.BRUSH, size_mm=15.0)
     for index in range(140, 146):  # something to learn from
         labels.data[index, 200:300, 100:200] = 1
         desk.workbench.confirm_slice(0, index)
@@ -154,7 +156,8 @@ def report(clocks: dict[str, Clock]) -> str:
 
 
 def measure(viewer: Viewer, desk: Desk, rounds: int, strokes: int) -> dict[str, Clock]:
-    clocks = {"no training": Clock(), "fine-tuning": Clock()}
+    clocks = {"no training": Clock(), "fine-tuning": Clock(), "learning along": Clock()}
+    along = learn_along_of(desk)
     round_of(viewer, Clock(), 1, 0)  # shaders, caches
     for number in range(rounds):
         round_of(viewer, clocks["no training"], strokes, number * strokes)
@@ -166,6 +169,12 @@ def measure(viewer: Viewer, desk: Desk, rounds: int, strokes: int) -> dict[str, 
         print(f"steps during round {number + 1}: {len(desk.learning.steps) - told}")  # noqa: T201
         desk.learning.stop()
         wait_for(lambda: not desk.learning.running, 30)
+        along.switch(True)
+        round_of(viewer, Clock(), 1, number * strokes)  # until it has begun
+        wait_for(lambda: along.said.startswith("Seen"), 120)
+        round_of(viewer, clocks["learning along"], strokes, number * strokes)
+        print(f"learning along, round {number + 1}: {along.said}")  # noqa: T201
+        along.switch(False)
     return clocks
 
 
