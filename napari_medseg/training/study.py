@@ -36,7 +36,7 @@ from napari_medseg.training.validate import Exam, blended, examine, scores, segm
 CENTRED = 0.9  # share of the patches around a corrected voxel
 SURE = 0.8  # probability from which the parent's word teaches, weakly, where nobody vouches
 FOUND = 0.5  # of each structure: who finds less in a scan teaches nothing there
-SHARES = (0.5, 0.25)  # of the way from the parent to the student, which are scored too
+HALF, QUARTER = 0.5, 0.25  # of the way to the student: what is scored too
 GOES_ON = "Going on from the last candidate, which was not good enough yet"
 ANEW = "Beginning anew from the model: the last candidate lost too much"
 WARM_UP = 5  # steps: the weights are good already, and many a fine-tune has only fifty
@@ -76,7 +76,8 @@ class Study:
         if self.known < self.recipe.n_outputs:
             load_weights(first, fitted(segmenter, held.train, self.known))
         self.student = self._student(first)
-        self.first: Marks | None = None  # of where it sets out, if that is not the parent
+        self.since = self.parent  # where it sets out
+        self.first: Marks | None = None  # of that, if it is not the parent
         self.exam = [self._whole_slices(exam_box(one, self.recipe)) for one in held.exam]
         self.anchors = lessons_in(segmenter.memory, True)
         self.replayed = lessons_in(segmenter.memory, False) if config.replay else []
@@ -99,7 +100,8 @@ class Study:
         if astray(before, marks):
             yield Notice(ANEW)
             return
-        self.student, self.first = self._student(network), marks
+        self.since, self.first = copy.deepcopy(network).requires_grad_(False), marks
+        self.student = self._student(network)
         yield Notice(GOES_ON)
 
     def _student(self, network: nn.Module) -> Student:
@@ -188,6 +190,7 @@ class Study:
         """Go on elsewhere, or here with what the failed step took given back."""
         self.student.move(device)
         self.parent, self.whole = self.parent.to(device), self.whole.to(device)
+        self.since = self.since.to(device)
         self.regions = None if self.regions is None else self.regions.to(device)
         empty_cache(self.device)
         self.device = device
@@ -254,21 +257,21 @@ class Study:
     def _look(
         self, step: int, best: Snapshot | None, before: Marks, meter: Meter
     ) -> Job[tuple[Snapshot, Snapshot]]:
-        """The best so far, or a place between the parent and the student; the student as it is.
+        """The best so far, or a place between its beginning and the student; the student as it is.
 
         The middle often knows more than either end (Wortsman et al. 2022). Where even that forgot
-        something, a step half as far may not have.
+        something, a small step from the parent may not have.
         """
         now = plain(self.student.average)
         marks = yield from self.score(now)
         meter.read(marks.anchors)
         yield Validated(step, marks.exam.dice, marks.exam.jaccard, marks.anchors.dice)
         known = [Snapshot(weights_of(now), marks, step)]
-        for share in SHARES:
-            if share < 0.5 and any(worth(one, before, self.config)[0] for one in known):
+        for share, begin in ((HALF, self.since), (QUARTER, self.parent)):
+            if share < HALF and any(worth(one, before, self.config)[0] for one in known):
                 break
             nearer = copy.deepcopy(now)
-            mix(nearer, self.parent, 1 - share)
+            mix(nearer, begin, 1 - share)
             known.append(Snapshot(weights_of(nearer), (yield from self.score(nearer)), step))
         earlier = [] if best is None else [best]
         best = max([*known, *earlier], key=lambda one: worth(one, before, self.config))

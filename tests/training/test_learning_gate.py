@@ -163,6 +163,32 @@ def test_a_little_less_on_earlier_cases_is_no_forgetting() -> None:
     assert verdict(marks([0.5], [0.8]), marks([0.9], [0.799]), "", 0.01).adopted
 
 
+BEFORE = marks([0.9, 0.8, 0.85], [0.80 + 0.01 * n for n in range(10)])
+
+
+def test_a_model_that_is_surely_better_on_earlier_cases_need_be_no_better_here() -> None:
+    gained = [0.81 + 0.01 * n for n in range(10)]
+    found = verdict(BEFORE, marks([0.898, 0.799, 0.849], gained), "", 0.01)
+    assert found.adopted
+    assert "better on earlier cases" in found.why
+
+
+@pytest.mark.parametrize(
+    ("cases", "gains"),
+    [
+        ([0.888, 0.788, 0.838], [0.01] * 10),  # worse here
+        ([0.9, 0.8, 0.85], [0.001] * 10),  # hardly better there
+        ([0.9, 0.8, 0.85], [0.05, 0.05, *[-0.01] * 8]),  # better there by chance
+        ([0.9, 0.8, 0.85], [0.01] * 5),  # too few
+    ],
+)
+def test_earlier_cases_alone_adopt_nothing_that_is_doubtful(
+    cases: list[float], gains: list[float]
+) -> None:
+    before = marks([0.9, 0.8, 0.85], [0.8] * len(gains))
+    assert not verdict(before, marks(cases, [0.8 + one for one in gains]), "", 0.01).adopted
+
+
 def test_nobody_changes_sides_when_more_is_corrected() -> None:
     """Round after round: what ever examined never teaches, and the reverse."""
     split, taught, examined = hold_back([]).split, set(), set()
