@@ -159,10 +159,12 @@ def numbers(dice: Mapping[str, float]) -> list[str]:
     return [f"{value:.4f}" for value in dice.values()]
 
 
-def bad_teachers(trial: Trial, count: int) -> Iterator[list[str]]:
+def bad_teachers(trial: Trial, count: int, only: Sequence[str]) -> Iterator[list[str]]:
     """A row for each kind, and one for all."""
     worst, every = [], 0
     for kind, (name, look) in enumerate(BAD.items()):
+        if name not in only:
+            continue
         changes, runs = [], count // len(BAD)
         for number in range(runs):
             seed = 1000 * kind + number
@@ -185,6 +187,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--teachers", type=int, default=100, help="fine-tunes with bad teachers")
+    parser.add_argument("--only", action="append", choices=BAD, help="this bad teacher; repeat it")
     parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="of the fine-tunes")
     given = parser.parse_args()
     config = gather(FineTuneConfig, None, given.set, {"threads": 1})
@@ -198,7 +201,10 @@ def main() -> int:
     out("\n".join(table(head, list(forgetting(trial)))) + "\n\n## Bad teachers\n\n")
     sys.stdout.flush()
     head = ["teacher", "fine-tunes", "adopted", "least change", f"lost more than {ALLOWED}"]
-    out("\n".join(table(head, list(bad_teachers(trial, given.teachers)))) + "\n\n")
+    out(
+        "\n".join(table(head, list(bad_teachers(trial, given.teachers, given.only or list(BAD)))))
+        + "\n\n"
+    )
     out(f"{time.process_time() - began:.0f} s of the processor.\n")
     return 0
 
