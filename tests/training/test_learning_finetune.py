@@ -109,6 +109,8 @@ def test_a_fine_tune_goes_on_from_what_was_kept_aside(
     assert outcome.adopted
     assert Notice(GOES_ON) in said
     assert outcome.candidate.lineage.parent == checkpoint.weights_hash(segmenter.weights)[:12]
+    for name, one in weights(aside).items():  # and not back half-way to the older model
+        torch.testing.assert_close(outcome.candidate.weights[name], one, atol=1e-4, rtol=0)
 
 
 def test_a_candidate_that_went_astray_is_no_beginning(
