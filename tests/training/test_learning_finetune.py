@@ -68,12 +68,15 @@ def test_who_is_shown_one_label_only_does_not_paint_everything_with_it(
     taught = [example_of(seed) for seed in (20, 21)]
     taught = [replace(one, confirmed=one.mask.labels == 1) for one in taught]
     other = example_of(30)
-    wrongly = []
+    before = finish(predict(other.volume, segmenter, PredictConfig())).mask.labels
+    changed, wrongly = [], []
     for weak in (FineTuneConfig().weak, 0.0):
         config = replace(MORE, steps=60, learning_rate=0.04, weak=weak, remember=0.0, gate=False)
         candidate = finish(fine_tune(segmenter, taught, config)).candidate
         after = finish(predict(other.volume, candidate, PredictConfig())).mask.labels
+        changed.append(np.count_nonzero(after != before) / after.size)
         wrongly.append(np.count_nonzero((after > 0) & (other.mask.labels == 0)))
+    assert changed[0] < 0.1
     assert wrongly[0] < wrongly[1] / 2
 
 
