@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from napari_medseg.preprocess.nnunet import Box
-from napari_medseg.preprocess.prepare import IGNORE
+from napari_medseg.preprocess.prepare import IGNORE, present
 from napari_medseg.volume import Geometry
 
 WHOLE = 0.99  # of a voxel: so much of it must lie in the box for "nobody knows" to count there
@@ -43,9 +43,7 @@ def put(
     said = torch.from_numpy(np.ascontiguousarray(outputs))
     best = torch.zeros([len(row) for row in rows])
     winner = torch.full(best.shape, IGNORE, dtype=torch.uint8)
-    for output in torch.unique(said).tolist():
-        if output == IGNORE:
-            continue
+    for output in present(said):
         share = _summed((said == output).float(), rows)
         ahead = share > best
         winner[ahead] = output

@@ -159,9 +159,7 @@ def voted(outputs: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         return outputs
     best = torch.zeros(shape)
     winner = torch.full(shape, IGNORE, dtype=torch.uint8)
-    for output in torch.unique(outputs).tolist():
-        if output == IGNORE:
-            continue
+    for output in present(outputs):
         share = F.interpolate(
             (outputs == output)[None, None].float(), size=list(shape), mode="area"
         )
@@ -169,6 +167,13 @@ def voted(outputs: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
         winner[ahead] = output
         best = torch.maximum(best, share[0, 0])
     return winner
+
+
+def present(outputs: torch.Tensor) -> list[int]:
+    """The outputs that occur in a tensor uint8 of any shape, 255 left out; many times quicker than
+    sorting them, as `torch.unique` does."""
+    found = torch.bincount(outputs.flatten()).nonzero().flatten().tolist()
+    return [output for output in found if output != IGNORE]
 
 
 def outputs_of(
