@@ -11,6 +11,7 @@ paint", in turns. Each handler is timed from the event to the end of what the wi
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
@@ -24,14 +25,17 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_medseg.training.config import FineTuneConfig
+from napari_medseg.training.events import SliceSeen
 from napari_medseg.volume import Geometry, Volume
 from napari_medseg.widgets.attach import desk_of, new_viewer, open_all_docks
 from napari_medseg.widgets.brush_state import Tool
 from napari_medseg.widgets.desk import Desk
-from napari_medseg.widgets.learn_along import learn_along_of
+from napari_medseg.widgets.learn_along import LearnAlong, learn_along_of
 
 SHAPE = (300, 512, 512)
+FRESH = itertools.count(SHAPE[0] // 2)
 MOVE_MS, MOVES = 33, 60  # a stroke of two seconds
+COMMIT_MS = 300  # after a stroke: the commit, the volumes, the journal
 TICK_MS = 5
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
 
@@ -113,13 +117,14 @@ def stroke(viewer: Viewer, clock: Clock, turn: int) -> None:
         clock.moves.append(took)
         wait(max(MOVE_MS - took, 1))
     send(canvas, QEvent.Type.MouseButtonRelease, spots[-1], LEFT, NONE)
-    wait(300)  # the commit, the volumes, the journal
+    wait(COMMIT_MS)
 
 
 def round_of(viewer: Viewer, clock: Clock, strokes: int, first: int) -> None:
+    """Each stroke in a slice of its own: painted over again it would change and teach nothing."""
     clock.start()
     for turn in range(strokes):
-        viewer.dims.set_current_step(0, SHAPE[0] // 2 + (first + turn) % 20)
+        viewer.dims.set_current_step(0, next(FRESH))
         stroke(viewer, clock, first + turn)
     clock.stop()
 
@@ -155,36 +160,60 @@ def report(clocks: dict[str, Clock]) -> str:
     return "\n".join(lines)
 
 
+class Looks:
+    """Counts the quick looks that "Learn as I paint" shows."""
+
+    def __init__(self, along: LearnAlong) -> None:
+        self.count = 0
+        along.switch(True)
+        assert along.run.worker is not None
+        along.run.worker.told.connect(self._take)
+
+    def _take(self, event: object) -> None:
+        self.count += isinstance(event, SliceSeen)
+
+    def wait(self, more: int, seconds: float) -> bool:
+        """Whether so many have come in time."""
+        return wait_for(lambda: self.count >= more, seconds)
+
+
 def measure(viewer: Viewer, desk: Desk, rounds: int, strokes: int) -> dict[str, Clock]:
     clocks = {"no training": Clock(), "fine-tuning": Clock(), "learning along": Clock()}
-    along, looks = learn_along_of(desk), list[str]()
-
-    def look() -> None:
-        if along.said.startswith("Seen"):
-            looks.append(along.said)
-
-    along.changed.connect(look)
+    along, answers = learn_along_of(desk), list[float]()
     round_of(viewer, Clock(), 1, 0)  # shaders, caches
     for number in range(rounds):
-        round_of(viewer, clocks["no training"], strokes, number * strokes)
+        first = number * strokes
+        round_of(viewer, clocks["no training"], strokes, first)
         desk.fine_tune(FineTuneConfig(steps=100_000))
         if not wait_for(lambda: len(desk.learning.steps) > 2, 240):
             print("the fine-tune did not start in time")  # noqa: T201
         told = len(desk.learning.steps)
-        round_of(viewer, clocks["fine-tuning"], strokes, number * strokes)
+        round_of(viewer, clocks["fine-tuning"], strokes, first)
         print(f"steps during round {number + 1}: {len(desk.learning.steps) - told}")  # noqa: T201
         desk.learning.stop()
         wait_for(lambda: not desk.learning.running, 30)
-        looks.clear()
-        along.switch(True)
-        round_of(viewer, Clock(), 1, number * strokes)  # until it has begun
-        if not wait_for(lambda: bool(looks), 120):
+        looks = Looks(along)
+        round_of(viewer, Clock(), 1, first)  # until it has begun
+        if not looks.wait(1, 120):
             print("no quick look came")  # noqa: T201
-        looks.clear()
-        round_of(viewer, clocks["learning along"], strokes, number * strokes)
-        print(f"quick looks during round {number + 1}: {len(looks)}, last: {looks[-1:]}")  # noqa: T201
+        before = looks.count
+        round_of(viewer, clocks["learning along"], strokes, first)
+        print(f"quick looks during round {number + 1}: {looks.count - before}")  # noqa: T201
+        looks.wait(before + 2, 30)
+        wait(3000)  # the last one
+        for turn in range(strokes):
+            before = looks.count
+            round_of(viewer, Clock(), 1, first + turn)
+            began = time.perf_counter()
+            if looks.wait(before + 1, 30):
+                answers.append(time.perf_counter() - began + COMMIT_MS / 1000)
         along.switch(False)
+    print(f"s from the end of a stroke to its quick look, then resting: {spread(answers)}")  # noqa: T201
     return clocks
+
+
+def spread(seconds: Sequence[float]) -> str:
+    return ", ".join(f"{one:.1f}" for one in sorted(seconds)) or "none came"
 
 
 def main() -> None:
