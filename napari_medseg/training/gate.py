@@ -78,7 +78,7 @@ def verdict(before: Marks, after: Marks, how: str, worst_drop: float) -> Verdict
     The mean Dice must rise by more than 0.002, by a paired test where there are enough cases; no
     label may lose over `worst_drop`, there and on the anchors, whose mean may not fall by 0.002.
     Where strokes in a few cases are too coarse a measure the anchors may tell: their mean must
-    rise by more than 0.002, by a stricter paired test.
+    rise by more than 0.002, by a stricter paired test; not where all corrections are still wrong.
     """
     first, last = before.exam, after.exam
     scored = [name for name, score in first.dice.items() if not math.isnan(score)]
@@ -91,7 +91,7 @@ def verdict(before: Marks, after: Marks, how: str, worst_drop: float) -> Verdict
     gain = sum(changes.values()) / len(scored)
     numbers = f"mean Dice {was:.4f} before, {max(0.0, was + gain):.4f} after, {how}"
     worst = min(scored, key=lambda name: changes[name])
-    surely = _surely_better(before.anchors, after.anchors)
+    surely = was + gain > 0 and _surely_better(before.anchors, after.anchors)
     if not gain > MEANINGFUL and not surely:
         return Verdict(False, f"not better by {MEANINGFUL}: {numbers}")
     if not -changes[worst] <= worst_drop:

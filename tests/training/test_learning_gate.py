@@ -189,6 +189,14 @@ def test_earlier_cases_alone_adopt_nothing_that_is_doubtful(
     assert not verdict(before, marks(cases, [0.8 + one for one in gains]), "", 0.01).adopted
 
 
+def test_earlier_cases_alone_adopt_nothing_that_has_no_correction_right() -> None:
+    anchors = [0.8] * 10, [0.81] * 10
+    before, after = marks([0.0] * 3, anchors[0]), marks([0.0] * 3, anchors[1])
+    assert not verdict(before, after, "", 0.01).adopted
+    before, after = marks([0.1] * 3, anchors[0]), marks([0.1] * 3, anchors[1])
+    assert verdict(before, after, "", 0.01).adopted
+
+
 def test_nobody_changes_sides_when_more_is_corrected() -> None:
     """Round after round: what ever examined never teaches, and the reverse."""
     split, taught, examined = hold_back([]).split, set(), set()
