@@ -69,15 +69,11 @@ def test_who_is_shown_one_label_only_does_not_paint_everything_with_it(
     taught = [replace(one, confirmed=one.mask.labels == 1) for one in taught]
     other = example_of(30)
     before = finish(predict(other.volume, segmenter, PredictConfig())).mask.labels
-    changed, wrongly = [], []
-    for weak in (FineTuneConfig().weak, 0.0):
-        config = replace(MORE, steps=60, learning_rate=0.04, weak=weak, remember=0.0, gate=False)
-        candidate = finish(fine_tune(segmenter, taught, config)).candidate
-        after = finish(predict(other.volume, candidate, PredictConfig())).mask.labels
-        changed.append(np.count_nonzero(after != before) / after.size)
-        wrongly.append(np.count_nonzero((after > 0) & (other.mask.labels == 0)))
-    assert changed[0] < 0.1
-    assert wrongly[0] < wrongly[1] / 2
+    config = replace(MORE, steps=60, learning_rate=0.04, remember=0.0, gate=False)
+    candidate = finish(fine_tune(segmenter, taught, config)).candidate
+    after = finish(predict(other.volume, candidate, PredictConfig())).mask.labels
+    assert 0 < np.count_nonzero(after != before) < 0.1 * after.size
+    assert np.count_nonzero((after > 0) & (other.mask.labels == 0)) < 0.01 * after.size
 
 
 def test_the_parent_stays_bit_for_bit(segmenter: Segmenter, examples: list[Example]) -> None:
