@@ -45,8 +45,8 @@ def fine_tune(
     finds most of what was painted, and the cases in its memory are taught again, so that nothing is
     forgotten; with neither, the copy is held to the parent's own output. The candidate is the copy
     when it scored best on corrections that it has not seen; it is adopted if that beats its parent
-    and it forgot nothing. Where none may be adopted it is the copy as it was at the end, for the
-    next one to go on from. Closing the job leaves nothing behind.
+    and it forgot nothing. Where none may be adopted it is the middle between where it began and
+    where it ended, for the next one to go on from. Closing the job leaves nothing behind.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def fine_tune(
         yield Validated(0, before.exam.dice, before.exam.jaccard, before.anchors.dice)
         if begin is not None:
             yield from study.set_out(begin, before)
-        best, last = yield from study.teach(before)
-        chosen, said = _judged(before, (best, last), held, config)
+        best, middle = yield from study.teach(before)
+        chosen, said = _judged(before, (best, middle), held, config)
         study.notebook.finish()
         clean = upheld(recipe.clean, examples)
         candidate = _candidate(segmenter, learner, held, config, chosen, said, clean)
@@ -163,12 +163,12 @@ def fine_tune_file(
 def _judged(
     before: Marks, known: Sequence[Snapshot], held: Held, config: FineTuneConfig
 ) -> tuple[Snapshot, Verdict]:
-    """The first that may be adopted; else the last, if the next fine-tune may go on from it."""
+    """The best or the middle if it may be adopted; else what the next fine-tune may go on from."""
     pairs = [(one, verdict(before, one.marks, held.how, config.worst_drop)) for one in known]
-    (best, said), last = pairs[0], pairs[-1]
+    (best, said), middle = pairs[0], pairs[-1]
     if not config.gate:
         return best, Verdict(True, f"adopted without a gate: {said.why}")
-    refused = pairs[0] if astray(before, last[0].marks) else last
+    refused = pairs[0] if astray(before, middle[0].marks) else middle
     return next((pair for pair in pairs if pair[1].adopted), refused)
 
 

@@ -112,9 +112,11 @@ class Study:
         )
 
     def teach(self, before: Marks) -> Job[tuple[Snapshot, Snapshot]]:
-        """Steps and validations until the time or the steps are up; the best seen, and the last.
+        """Steps and validations until the time or the steps are up; the best seen, and the middle.
 
         A few scans are soon learnt by heart: what scores best on the others is often not the last.
+        Who is refused goes on from half-way between where it began and where it ended, for chance
+        in where single fine-tunes end averages out that way (Zhang et al. 2019, "Lookahead").
         """
         corrected, replayed = self._samplers()
         meter = Meter(before.anchors, self.config.worst_drop)
@@ -257,7 +259,7 @@ class Study:
     def _look(
         self, step: int, best: Snapshot | None, before: Marks, meter: Meter
     ) -> Job[tuple[Snapshot, Snapshot]]:
-        """The best so far, or a place between its beginning and the student; the student as it is.
+        """The best so far, of the student and places between its beginning and it; the middle.
 
         The middle often knows more than either end (Wortsman et al. 2022). Where even that forgot
         something, a small step from the parent may not have.
@@ -275,7 +277,7 @@ class Study:
             known.append(Snapshot(weights_of(nearer), (yield from self.score(nearer)), step))
         earlier = [] if best is None else [best]
         best = max([*known, *earlier], key=lambda one: worth(one, before, self.config))
-        return best, known[0]
+        return best, known[1]
 
     def _exam(self, network: nn.Module, lessons: Sequence[Lesson], text: str) -> Job[Exam]:
         exam = scores([], self.recipe)

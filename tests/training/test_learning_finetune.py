@@ -27,9 +27,10 @@ from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.training.dataset import held_subjects
 from napari_medseg.training.events import Outcome, StepDone, Validated
 from napari_medseg.training.examples import exam_box, lessons_of
+from napari_medseg.training.gate import hold_back
 from napari_medseg.training.sampling import lesson
 from napari_medseg.training.session import fine_tune, fine_tune_file
-from napari_medseg.training.study import ANEW, GOES_ON
+from napari_medseg.training.study import ANEW, GOES_ON, Study
 
 FEW = FineTuneConfig(steps=4, validations=2, threads=1)
 MORE = FineTuneConfig(
@@ -110,6 +111,18 @@ def test_a_fine_tune_goes_on_from_what_was_kept_aside(
     assert outcome.candidate.lineage.parent == checkpoint.weights_hash(segmenter.weights)[:12]
     for name, one in weights(aside).items():  # and not back half-way to the older model
         torch.testing.assert_close(outcome.candidate.weights[name], one, atol=1e-4, rtol=0)
+
+
+def test_what_is_kept_aside_is_half_of_the_way(
+    segmenter: Segmenter, examples: list[Example]
+) -> None:
+    held = hold_back(lessons_of(examples, segmenter.recipe, None))
+    study = Study(segmenter, held, MORE)
+    _, middle = finish(study.teach(finish(study.score(study.whole))))
+    begun, ended = segmenter.weights, study.student.average.state_dict()
+    for name, one in middle.weights.items():
+        torch.testing.assert_close(one, (begun[name] + ended[name]) / 2)
+        assert not torch.equal(one, begun[name])
 
 
 def test_a_candidate_that_went_astray_is_no_beginning(
