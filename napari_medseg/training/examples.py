@@ -66,7 +66,13 @@ def exam_box(one: Lesson, recipe: Recipe) -> Lesson:
             start = min(max(start, int(middle) - limit // 2), stop - limit)
             stop = start + limit
         box.append(slice(start, stop))
-    return replace(one, image=one.image[(slice(None), *box)], target=one.target[tuple(box)])
+    z, y, x = box
+    return replace(
+        one,
+        image=one.image[:, z, y, x],
+        target=one.target[z, y, x],
+        left=None if one.left is None else one.left[z, y, x],
+    )
 
 
 def _lesson(example: Example, recipe: Recipe, ignore: int, name: str) -> Lesson | None:
@@ -80,7 +86,8 @@ def _lesson(example: Example, recipe: Recipe, ignore: int, name: str) -> Lesson 
     name = example.volume.name or name
     subject = example.subject or name
     one = lesson(name, prepared.tensor[(slice(None), *box)].clone(), target[box].clone(), subject)
-    return replace(one, start=(box[0].start, box[1].start, box[2].start))
+    left = prepare_mask(example.mask, prepared, recipe)[box].clone()
+    return replace(one, start=(box[0].start, box[1].start, box[2].start), left=left)
 
 
 def vouched(example: Example, ignore: int) -> npt.NDArray[np.unsignedinteger]:

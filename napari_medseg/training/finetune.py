@@ -41,12 +41,12 @@ def fine_tune(
 ) -> Job[Outcome]:
     """Teach a copy of the segmenter with corrected scans; the segmenter stays as it is.
 
-    Confirmed voxels are targets. Elsewhere the parent's word teaches weakly where it is sure and
-    finds most of what was painted, and the cases in its memory are taught again, so that nothing is
-    forgotten; with neither, the copy is held to the parent's own output. The candidate is the copy
-    when it scored best on corrections that it has not seen; it is adopted if that beats its parent
-    and it forgot nothing. Where none may be adopted it is the middle between where it began and
-    where it ended, for the next one to go on from. Closing the job leaves nothing behind.
+    Confirmed voxels are targets. Elsewhere the mask as it was left teaches weakly in corrected
+    slices, and the parent's word where it is sure, if it finds most of what was painted; and the
+    cases in its memory are taught again, so that nothing is forgotten; with neither, the copy is held to the parent's own output. The candidate is
+    the middle between where the copy began and where it ended or, if that may not be adopted, what
+    scored best on corrections that it has not seen; it is adopted if it beats the parent there and
+    forgot nothing. Where none may be adopted the next one goes on from the middle. Closing the job leaves nothing behind.
 
     Parameters
     ----------
@@ -163,13 +163,16 @@ def fine_tune_file(
 def _judged(
     before: Marks, known: Sequence[Snapshot], held: Held, config: FineTuneConfig
 ) -> tuple[Snapshot, Verdict]:
-    """The best or the middle if it may be adopted; else what the next fine-tune may go on from."""
+    """The middle or the best if it may be adopted; else what the next fine-tune may go on from.
+
+    The middle first: that it holds better on other cases is surer than any of its scores.
+    """
     pairs = [(one, verdict(before, one.marks, held.how, config.worst_drop)) for one in known]
     (best, said), middle = pairs[0], pairs[-1]
     if not config.gate:
         return best, Verdict(True, f"adopted without a gate: {said.why}")
     refused = pairs[0] if astray(before, middle[0].marks) else middle
-    return next((pair for pair in pairs if pair[1].adopted), refused)
+    return next((pair for pair in (middle, pairs[0]) if pair[1].adopted), refused)
 
 
 def _candidate(

@@ -31,6 +31,8 @@ class Lesson:
         Voxel indices (N, 3) of each label, those that patches are centred on.
     start
         Where (Z, Y, X) of the whole scan's grid this begins, if it is a part.
+    left
+        As the target, of the whole mask as the person left it; None if nobody did.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Lesson:
     subject: str = ""
     places: tuple[npt.NDArray[np.int32], ...] = field(default=(), repr=False)
     start: tuple[int, int, int] = (0, 0, 0)
+    left: torch.Tensor | None = None
 
 
 def doubted_from(n_outputs: int) -> int:

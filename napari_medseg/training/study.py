@@ -298,7 +298,7 @@ class Study:
         return segmented(self.whole, one.image, self.recipe, self.device, self.half)
 
     def _whole_slices(self, one: Lesson) -> Lesson:
-        """The exam with the rest of each corrected slice as the parent has it, in doubt.
+        """The exam with the rest of each corrected slice as it was left, in doubt.
 
         Strokes alone are where the parent is wrong: on them a student that paints everything would
         be perfect.
@@ -307,8 +307,8 @@ class Study:
         rest = ~known & known.flatten(1).any(1)[:, None, None]
         if not bool(rest.any()):
             return one
-        said = self._said(one) + self.doubt % IGNORE
-        return replace(one, target=torch.where(rest, said, one.target))
+        said, _ = as_left(one, self._said(one))
+        return replace(one, target=torch.where(rest, said + self.doubt % IGNORE, one.target))
 
     def _decided(self, logits: torch.Tensor) -> torch.Tensor:
         """Output numbers uint8 (B, ...) of logits (B, L, ...)."""
@@ -328,7 +328,8 @@ class Study:
         places.append(known & (said != one.target))
         if finds(said, one.target) < FOUND:
             return with_places(one, places)
-        believed = ~known & (_sureness(logits, self.regions is not None) > SURE)
+        said, left = as_left(one, said)
+        believed = ~known & (left | (_sureness(logits, self.regions is not None) > SURE))
         taught = torch.where(believed, said + self.doubt, one.target)
         return with_places(replace(one, target=taught), places)
 
@@ -355,6 +356,23 @@ def finds(said: torch.Tensor, target: torch.Tensor) -> float:
     values = [value for value in torch.unique(target[known]).tolist() if value]
     shares = [float((said[corrected][now == value] == value).float().mean()) for value in values]
     return min(shares, default=1.0)
+
+
+def as_left(one: Lesson, said: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The parent's labels, in corrected slices those that somebody left; and where those are.
+
+    Who worked on a slice saw all of it. But a mask that lacks most of what the parent sees there
+    was never predicted, or is not done: then it tells nothing.
+    """
+    known = one.target != IGNORE
+    nowhere = torch.zeros_like(known)
+    if one.left is None:
+        return said, nowhere
+    rest = ~known & known.flatten(1).any(1)[:, None, None] & (one.left != IGNORE)
+    seen = rest & (said > 0)
+    if bool(seen.any()) and float((one.left == said)[seen].float().mean()) < FOUND:
+        return said, nowhere
+    return torch.where(rest, one.left, said), rest
 
 
 def _sureness(logits: torch.Tensor, overlapping: bool) -> torch.Tensor:

@@ -175,6 +175,16 @@ def test_only_confirmed_voxels_teach(segmenter: Segmenter) -> None:
     assert equal(weights(first.candidate), weights(second.candidate))
 
 
+def test_a_lesson_brings_the_mask_of_its_surroundings_as_it_was_left(segmenter: Segmenter) -> None:
+    example = known_in(example_of(30), [6])
+    (found,) = lessons_of([example], segmenter.recipe, None)
+    assert found.left is not None
+    box = tuple(slice(a, a + n) for a, n in zip(found.start, found.left.shape, strict=True))
+    assert torch.equal(found.left, torch.from_numpy(example.mask.labels[box]))
+    assert found.left.shape == found.target.shape
+    assert bool((found.left > 0)[found.target == 255].any())
+
+
 def test_the_ignored_value_teaches_nothing(segmenter: Segmenter) -> None:
     example = example_of(30)
     labels = example.mask.labels.copy()
