@@ -9,10 +9,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_medseg.training.config import IGNORE
+from napari_medseg.training.config import IGNORE, FineTuneConfig
+from napari_medseg.training.finetune import judged
 from napari_medseg.training.gate import Marks, hold_back, verdict
 from napari_medseg.training.sampling import Lesson, lesson
 from napari_medseg.training.split import split_of
+from napari_medseg.training.study import Snapshot
 from napari_medseg.training.validate import Exam
 
 
@@ -195,6 +197,28 @@ def test_earlier_cases_alone_adopt_nothing_that_has_no_correction_right() -> Non
     assert not verdict(before, after, "", 0.01).adopted
     before, after = marks([0.1] * 3, anchors[0]), marks([0.1] * 3, anchors[1])
     assert verdict(before, after, "", 0.01).adopted
+
+
+def chosen(best: Marks, middle: Marks) -> tuple[str, bool]:
+    """Which of the two is the candidate of a model that has 0.5, and whether it is adopted."""
+    pair = Snapshot({}, best, 2), Snapshot({}, middle, 1)
+    one, said = judged(marks([0.5], [0.8]), pair, hold_back([]), FineTuneConfig())
+    return ("best" if one is pair[0] else "middle"), said.adopted
+
+
+def test_the_middle_is_used_if_it_is_about_as_good_as_the_best() -> None:
+    assert chosen(marks([0.609], [0.8]), marks([0.6], [0.8])) == ("middle", True)
+
+
+def test_the_best_is_used_if_it_is_clearly_better_or_the_middle_may_not_be() -> None:
+    assert chosen(marks([0.62], [0.8]), marks([0.6], [0.8])) == ("best", True)
+    assert chosen(marks([0.509], [0.8]), marks([0.501], [0.8])) == ("best", True)
+    assert chosen(marks([0.609], [0.8]), marks([0.6], [0.7])) == ("best", True)
+
+
+def test_where_neither_is_adopted_the_middle_is_gone_on_from_unless_it_is_astray() -> None:
+    assert chosen(marks([0.5], [0.8]), marks([0.48], [0.79])) == ("middle", False)
+    assert chosen(marks([0.5], [0.8]), marks([0.48], [0.7])) == ("best", False)
 
 
 def test_nobody_changes_sides_when_more_is_corrected() -> None:
