@@ -44,12 +44,11 @@ def fine_tune(
     """Teach a copy of the segmenter with corrected scans; the segmenter stays as it is.
 
     Confirmed voxels are targets. Elsewhere the mask as it was left teaches weakly in corrected
-    slices, and the parent's word where it is sure, if it finds most of what was painted; and the
-    cases in its memory are taught again, so that nothing is forgotten; with neither, the copy is
-    held to the parent's own output. The candidate is what scored best on corrections that it has
-    not seen, or the middle between where the copy began and where it ended, if that is about as
-    good; it is adopted if it beats the parent there and forgot nothing. Where none may be adopted
-    the next one goes on from the middle. Closing the job leaves nothing behind.
+    slices, and the parent's word where it is sure, if it finds most of what was painted; the cases
+    in its memory are taught again, so that nothing is forgotten; with neither, the copy is held to
+    the parent's own output. The candidate is what scored best on corrections that it has not seen,
+    or the middle of the copy's way if that is about as good; it is adopted if it beats the parent
+    and forgot nothing; if not, the next one goes on from the middle. Closing leaves nothing behind.
 
     Parameters
     ----------

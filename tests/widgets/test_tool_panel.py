@@ -138,7 +138,7 @@ def test_a_stroke_after_a_step_back_takes_the_place_of_what_was_taken_back(desk,
         paint(desk, (slice(5, 6), slice(8, 12), slice(8, 12)), value)
     desk.workbench.editor.go_to(2)
     paint(desk, (slice(6, 7), slice(8, 10), slice(8, 10)), 1)
-    assert [("16" in row, "4 vox" in row, "▸" in row) for row in lines(history)] == [
+    assert [(", 16 vox" in row, ", 4 vox" in row, "▸" in row) for row in lines(history)] == [
         (False, True, True),
         (True, False, False),
         (True, False, False),
