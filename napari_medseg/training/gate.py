@@ -20,6 +20,7 @@ FEWEST_PAIRS = 6  # cases; of fewer a paired test cannot say anything
 ASTRAY = 0.05  # of a label's Dice: who lost more is no place to go on from
 CHANCE = 0.1  # one-sided: a candidate that is no better passes so often
 SURELY = 0.05  # likewise, on the anchors, where what was corrected tells no gain
+FOUND, MISSED = 0.5, 0.25  # Dice of a label that a model knows, and of one that is at odds with it
 NOTHING = Exam({}, {})
 
 
@@ -78,7 +79,8 @@ def verdict(before: Marks, after: Marks, how: str, worst_drop: float) -> Verdict
     The mean Dice must rise by more than 0.002, by a paired test where there are enough cases; no
     label may lose over `worst_drop`, there and on the anchors, whose mean may not fall by 0.002.
     Where strokes in a few cases are too coarse a measure the anchors may tell: their mean must
-    rise by more than 0.002, by a stricter paired test; not where all corrections are still wrong.
+    rise by more than 0.002, by a stricter paired test. Labels that are found on the anchors and
+    hardly in the corrections, even now, are at odds there: nothing is adopted.
     """
     first, last = before.exam, after.exam
     scored = [name for name, score in first.dice.items() if not math.isnan(score)]
@@ -91,9 +93,11 @@ def verdict(before: Marks, after: Marks, how: str, worst_drop: float) -> Verdict
     gain = sum(changes.values()) / len(scored)
     numbers = f"mean Dice {was:.4f} before, {max(0.0, was + gain):.4f} after, {how}"
     worst = min(scored, key=lambda name: changes[name])
-    surely = was + gain > 0 and _surely_better(before.anchors, after.anchors)
+    surely = _surely_better(before.anchors, after.anchors)
     if not gain > MEANINGFUL and not surely:
         return Verdict(False, f"not better by {MEANINGFUL}: {numbers}")
+    if odds := _at_odds(before.anchors, last):
+        return Verdict(False, f"{odds}: {numbers}")
     if not -changes[worst] <= worst_drop:
         return Verdict(
             False, f"{worst} lost {-changes[worst]:.4f} (at most {worst_drop} allowed): {numbers}"
@@ -159,6 +163,22 @@ def _surely_better(before: Exam, after: Exam) -> bool:
     """Whether the anchors alone prove a gain."""
     enough = len(before.cases) >= FEWEST_PAIRS and after.mean - before.mean > MEANINGFUL
     return enough and _chance(before, after) <= SURELY
+
+
+def _at_odds(anchors: Exam, corrections: Exam) -> str:
+    """Whether corrections deny what is found on earlier cases, in words; "" if not.
+
+    Labels exchanged, say: a few more of such voxels "right" are no gain.
+    """
+    known = [name for name, score in anchors.dice.items() if score >= FOUND]
+    here = _mean({name: corrections.dice.get(name, math.nan) for name in known})
+    if not here < MISSED:
+        return ""
+    there = _mean({name: anchors.dice[name] for name in known})
+    return (
+        f"the corrections are at odds with earlier cases (Dice {here:.2f} here, {there:.2f} "
+        "there); check that the labels mean the same"
+    )
 
 
 def _mean(case: Mapping[str, float]) -> float:

@@ -191,11 +191,19 @@ def test_earlier_cases_alone_adopt_nothing_that_is_doubtful(
     assert not verdict(before, marks(cases, [0.8 + one for one in gains]), "", 0.01).adopted
 
 
-def test_earlier_cases_alone_adopt_nothing_that_has_no_correction_right() -> None:
-    anchors = [0.8] * 10, [0.81] * 10
-    before, after = marks([0.0] * 3, anchors[0]), marks([0.0] * 3, anchors[1])
-    assert not verdict(before, after, "", 0.01).adopted
-    before, after = marks([0.1] * 3, anchors[0]), marks([0.1] * 3, anchors[1])
+def test_corrections_that_deny_what_the_model_knows_teach_nothing_that_is_used() -> None:
+    """As with labels exchanged: 0.05 is better than 0.01, and still not what earlier cases say."""
+    said = verdict(marks([0.01], [0.85] * 3), marks([0.05], [0.85] * 3), "", 0.01)
+    assert not said.adopted
+    assert "Dice 0.05 here, 0.85 there" in said.why
+    assert verdict(marks([0.01], [0.85] * 3), marks([0.3], [0.85] * 3), "", 0.01).adopted
+    assert verdict(marks([0.01], [0.4] * 3), marks([0.05], [0.4] * 3), "", 0.01).adopted
+
+
+def test_a_label_that_earlier_cases_do_not_have_is_at_odds_with_none() -> None:
+    anchors = Exam({"rind": 0.85, "core": math.nan}, {})
+    before = Marks(Exam({"rind": math.nan, "core": 0.0}, {}), anchors)
+    after = Marks(Exam({"rind": math.nan, "core": 0.1}, {}), anchors)
     assert verdict(before, after, "", 0.01).adopted
 
 
