@@ -86,7 +86,9 @@ def _lesson(example: Example, recipe: Recipe, ignore: int, name: str) -> Lesson 
     name = example.volume.name or name
     subject = example.subject or name
     one = lesson(name, prepared.tensor[(slice(None), *box)].clone(), target[box].clone(), subject)
-    left = prepare_mask(example.mask, prepared, recipe)[box].clone()
+    labels = example.mask.labels
+    whole = np.where(labels != ignore, labels, np.asarray(IGNORE, dtype=labels.dtype))
+    left = prepare_mask(Mask(whole, example.mask.geometry), prepared, recipe)[box].clone()
     return replace(one, start=(box[0].start, box[1].start, box[2].start), left=left)
 
 

@@ -76,11 +76,14 @@ def widened(
     segmenter: Segmenter, examples: Sequence[Example], wanted: bool
 ) -> tuple[Segmenter, list[str]]:
     """The segmenter with an output for each painted and named structure, and what to say of it."""
-    said = []
+    said: list[str] = []
     for label in new_labels(examples, segmenter) if wanted else ():
         if reason := why_not(segmenter):
             return segmenter, [f"{label.name} cannot be learned by this model: {reason}"]
-        segmenter = with_label(segmenter, label)
+        try:
+            segmenter = with_label(segmenter, label)
+        except ModelError as error:
+            return segmenter, [*said, f"{label.name} cannot be learned by this model: {error}"]
         said.append(f"The model learns a new label: {label.name}")
     return segmenter, said
 

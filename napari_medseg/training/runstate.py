@@ -104,5 +104,6 @@ def _opened(sealed: bytes) -> dict[str, Any] | None:
     digest, data = sealed[:32], sealed[32:]
     if hashlib.sha256(data).digest() != digest:
         return None
-    state: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
+    # its device may be gone; who loads the tensors moves them
+    state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     return state

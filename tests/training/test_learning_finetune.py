@@ -195,6 +195,13 @@ def test_the_ignored_value_teaches_nothing(segmenter: Segmenter) -> None:
     assert not bool((found.target[8:] == 255).any())
 
 
+def test_nor_does_it_in_the_mask_as_it_was_left(segmenter: Segmenter) -> None:
+    (found,) = lessons_of([known_in(example_of(30), [6])], segmenter.recipe, ignore=1)
+    assert found.left is not None
+    assert bool((found.left == 255).any())
+    assert not bool((found.left == 1).any())
+
+
 def test_slices_of_one_scan_are_held_back_with_a_gap(segmenter: Segmenter) -> None:
     outcome = finish(fine_tune(segmenter, [example_of(30)], FEW))
     assert "corrected slice(s), held back" in outcome.why
