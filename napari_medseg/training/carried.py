@@ -43,10 +43,6 @@ class Flows:
             whole = one + np.stack([pulled(part, one) for part in whole])
             yield k + step, pulled(depth, whole)
 
-    def one_step(self, depth: Floats, start: int, end: int) -> Floats:
-        """A depth map of a slice at a neighbour."""
-        return pulled(depth, self._fields[start, end])
-
 
 @dataclass(frozen=True, eq=False)
 class Guess:

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 
 from napari_medseg.correction.record import Example
-from napari_medseg.errors import TrainingError
 from napari_medseg.inference.device import choose, free_bytes
 from napari_medseg.jobs import Job, Progress
 from napari_medseg.models import checkpoint
@@ -260,8 +259,6 @@ def _plan(example: Example, unsure: Bools, config: ScratchConfig) -> Plan:
 def _depth(patch: tuple[int, int, int], features: tuple[int, ...]) -> tuple[int, ...]:
     """As many stages as the patch can be halved for."""
     most = 1 + int(math.log2(max(2.0, max(patch) / 4)))
-    if most < 2:
-        raise TrainingError(f"a scan must be larger than {patch} voxels to teach a network")
     return features[:most]
 
 

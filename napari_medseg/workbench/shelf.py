@@ -86,11 +86,6 @@ class Shelf:
         self._notes["last"] = root
         self._write_notes()
 
-    def active_of(self, card: ModelCard) -> ModelCard:
-        """The version in use of a model's family; the model itself where none was chosen."""
-        active = self._notes["active"].get(self.root(card))
-        return next((one for one in self.cards if one.version == active), card)
-
     def keep_aside(self, card: ModelCard) -> None:
         """Remember a candidate that was not good enough: the next fine-tune may go on from it."""
         self._notes["aside"][self.root(card)] = card.version
