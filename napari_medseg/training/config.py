@@ -201,8 +201,8 @@ class FineTuneConfig:
     ignore
         Mask value of voxels that teach nothing.
     validations
-        How often the copy, and a place between it and where it began, is scored; the best of these
-        is the candidate.
+        How often the copy, and a place between it and where it began, is scored. The best of these
+        is the candidate, or the last such place if that is about as good.
     remember
         Weight of staying near the parent's own output where nobody corrected, for a model that has
         no memory to learn from again and whose word does not teach (`weak`). It, `anchor` and

@@ -258,7 +258,7 @@ def _plan(example: Example, unsure: Bools, config: ScratchConfig) -> Plan:
 
 def _depth(patch: tuple[int, int, int], features: tuple[int, ...]) -> tuple[int, ...]:
     """As many stages as the patch can be halved for."""
-    most = 1 + int(math.log2(max(2.0, max(patch) / 4)))
+    most = 1 + int(math.log2(max(2.0, max(patch) / 4)))  # two at least
     return features[:most]
 
 
