@@ -17,11 +17,12 @@ from napari_medseg.models import checkpoint
 from napari_medseg.models.build import build, network_of, weights_of
 from napari_medseg.models.config import Family, NetworkConfig
 from napari_medseg.models.exemplar import exemplar
+from napari_medseg.models.monai_shape import MonaiShape, Net
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.recipe import Recipe
 from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.training.finetune import fine_tune
-from napari_medseg.training.newlabels import doubted, merged, with_label
+from napari_medseg.training.newlabels import doubted, merged, widened, with_label
 from napari_medseg.volume import Label
 
 ROD = Label(9, "rod", "#00ff00")
@@ -128,3 +129,19 @@ def test_told_not_to_it_learns_no_new_label(segmenter: Segmenter) -> None:
     config = FineTuneConfig(steps=1, threads=1, validations=1, new_labels=False)
     outcome = finish(fine_tune(segmenter, [with_rod(20)], config))
     assert outcome.candidate.recipe.labels == segmenter.recipe.labels
+
+
+def test_a_head_that_cannot_grow_is_said_and_stops_nothing() -> None:
+    shape = MonaiShape(Net.UNET, residual=2, up_kernel=(3, 3, 3))
+    network = NetworkConfig(
+        family=Family.MONAI,
+        features=(8, 16),
+        strides=((1, 1, 1), (2, 2, 2)),
+        deep_supervision=False,
+        monai=shape,
+    )
+    first = replace(untrained(), network=network, weights=weights_of(build(network, 1, 3)))
+    after, said = widened(first, [with_rod(20)], True)
+    assert after is first
+    assert len(said) == 1
+    assert "rod cannot be learned by this model" in said[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.training.events import StepDone
 from napari_medseg.training.examples import lessons_of
 from napari_medseg.training.gate import hold_back
+from napari_medseg.training.runstate import RunFolder
 from napari_medseg.training.session import fine_tune
 
 
@@ -78,3 +80,16 @@ def held_by(segmenter: Segmenter, examples: list[Example]) -> set[str]:
     """Subjects that examine in a fine-tune of these."""
     held = hold_back(lessons_of(examples, segmenter.recipe, 255), seed=config().seed)
     return {one.subject for one in held.exam}
+
+
+def test_a_state_from_a_device_that_is_gone_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path)
+    state = {"settings": json.dumps({}, sort_keys=True), "weights": torch.ones(3)}
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.serialization, "location_tag", lambda _: "cuda:99")
+        folder.save(state)
+    found = folder.load({})
+    assert found is not None
+    assert torch.equal(found["weights"], torch.ones(3))
