@@ -39,6 +39,11 @@ def nearest_at_corner_grid(labels: torch.Tensor, source: Geometry, grid: Geometr
     return labels
 
 
+def nearest_slices(source: Geometry, grid: Geometry) -> list[int]:
+    """The slice of `source` that each slice of `grid` takes its labels from."""
+    return [int(point) for point in np.rint(_points(source, grid)[0])]
+
+
 def _points(source: Geometry, grid: Geometry) -> list[npt.NDArray[np.float64]]:
     """Where the planes of each axis of `grid` lie in voxels of `source`."""
     return [

@@ -16,6 +16,7 @@ from napari_medseg.preprocess.corner import (
     at_corner_grid,
     corner_grid,
     nearest_at_corner_grid,
+    nearest_slices,
 )
 from napari_medseg.preprocess.intensity import Floats, finite, normalised
 from napari_medseg.preprocess.nnunet import Box, as_nnunet, part_of
@@ -148,6 +149,17 @@ def prepare_mask(mask: Mask, prepared: Prepared, recipe: Recipe) -> torch.Tensor
     if recipe.grid is Grid.CORNER:
         return nearest_at_corner_grid(turned, prepared.turn.target, prepared.geometry)
     return voted(turned, prepared.geometry.shape)
+
+
+def slices_of(prepared: Prepared, recipe: Recipe) -> list[range]:
+    """The slices of the turned scan that each slice of a mask on the network's grid comes from."""
+    source = prepared.turn.target
+    if recipe.grid is Grid.CORNER:
+        return [range(n, n + 1) for n in nearest_slices(source, prepared.geometry)]
+    first, n, size = 0, source.shape[0], prepared.geometry.shape[0]
+    if prepared.box is not None:
+        first, n = prepared.box[0].start, prepared.box[0].stop - prepared.box[0].start
+    return [range(first + z * n // size, first - (-(z + 1) * n // size)) for z in range(size)]
 
 
 def voted(outputs: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:

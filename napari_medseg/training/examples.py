@@ -12,7 +12,13 @@ import torch
 
 from napari_medseg.correction.record import Example
 from napari_medseg.errors import TrainingError
-from napari_medseg.preprocess.prepare import prepare, prepare_mask
+from napari_medseg.preprocess.prepare import (
+    Prepared,
+    outputs_of,
+    prepare,
+    prepare_mask,
+    slices_of,
+)
 from napari_medseg.preprocess.recipe import Recipe
 from napari_medseg.training.config import IGNORE
 from napari_medseg.training.sampling import Lesson, lesson
@@ -72,6 +78,7 @@ def exam_box(one: Lesson, recipe: Recipe) -> Lesson:
         image=one.image[:, z, y, x],
         target=one.target[z, y, x],
         left=None if one.left is None else one.left[z, y, x],
+        planes=one.planes[z],
     )
 
 
@@ -89,7 +96,21 @@ def _lesson(example: Example, recipe: Recipe, ignore: int, name: str) -> Lesson 
     labels = example.mask.labels
     whole = np.where(labels != ignore, labels, np.asarray(IGNORE, dtype=labels.dtype))
     left = prepare_mask(Mask(whole, example.mask.geometry), prepared, recipe)[box].clone()
-    return replace(one, start=(box[0].start, box[1].start, box[2].start), left=left)
+    start = box[0].start, box[1].start, box[2].start
+    planes, reach = _planes(mask, prepared, recipe)
+    return replace(one, start=start, left=left, planes=planes[box[0]], reach=reach)
+
+
+def _planes(
+    mask: Mask, prepared: Prepared, recipe: Recipe
+) -> tuple[tuple[tuple[int, ...], ...], int]:
+    """As `planes` and `reach` of a lesson, of the whole scan."""
+    made_of = slices_of(prepared, recipe)
+    voxels = prepared.turn.apply(outputs_of(mask.labels, recipe) != IGNORE)
+    known = np.asarray(voxels.any((1, 2)))
+    planes = tuple(tuple(n for n in one if known[n]) for one in made_of)
+    thicker = len(made_of) < made_of[-1].stop - made_of[0].start
+    return planes, max(map(len, made_of)) - 1 if thicker else 0
 
 
 def vouched(example: Example, ignore: int) -> npt.NDArray[np.unsignedinteger]:

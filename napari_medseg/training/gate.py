@@ -199,46 +199,41 @@ def _words(lessons: Sequence[Lesson], exam: Sequence[Lesson], parts: Sequence[Le
         held, all_of = ({one.subject for one in some} for some in (exam, lessons))
         said.append(f"on {len(held)} of {len(all_of)} subjects, held back")
     if parts:
-        n = sum(len(slices_known(part.target)) for part in parts)
+        n = sum(len(slices_known(part)) for part in parts)
         said.append(f"on {n} corrected slice(s), held back, of scans that it learnt from")
     return " and ".join(said)
 
 
 def _slices(one: Lesson, before: Slices, spared: bool) -> Slices:
-    """The sides of the lesson's slices, Z of the whole scan's grid; all teach if none is spared.
+    """The sides of the corrected slices; all teach if none is spared.
 
     Slices that hold no label where others do never examine.
     """
-    begin = one.start[0]
-    known = [z + begin for z in slices_known(one.target)]
+    known = slices_known(one)
     if not spared:
         return Slices(before.exam, before.teach | set(known))
-    chosen = [z + begin for z in _telling_slices(one.target)]
-    labels = {z: frozenset(torch.unique(one.target[z - begin]).tolist()) for z in chosen}
-    return before.with_known(chosen, labels).with_teachers(set(known) - set(chosen))
+    values = dict.fromkeys(known, frozenset[int]())
+    for row, made_of in one.corrected().items():
+        here = frozenset(torch.unique(one.target[row]).tolist())
+        values |= {n: values[n] | here for n in made_of}
+    labelled = [n for n in known if values[n] - {0, IGNORE}]
+    chosen = labelled if len(labelled) > 1 else known
+    labels = {n: values[n] for n in chosen}
+    decided = before.with_known(chosen, labels, one.reach)
+    return decided.with_teachers(set(known) - set(chosen), one.reach)
 
 
 def _kept(one: Lesson, slices: Slices, exam: bool) -> Lesson:
     """The lesson with what examines alone, or with all that may teach."""
-    begin, depth = one.start[0], one.target.shape[0]
-    heard = torch.zeros(depth, dtype=torch.bool)
-    for z in slices.exam if exam else slices.teach:
-        if 0 <= z - begin < depth:
-            heard[z - begin] = True
+    side = slices.exam if exam else slices.teach
+    heard = torch.zeros(len(one.target), dtype=torch.bool)
+    heard[[row for row, made_of in one.corrected().items() if side.issuperset(made_of)]] = True
     target = torch.where(
         heard[:, None, None], one.target, torch.tensor(IGNORE, dtype=one.target.dtype)
     )
     return replace(one, target=target)
 
 
-def slices_known(target: torch.Tensor) -> list[int]:
-    """Z of the slices in which something is known."""
-    known = (target != IGNORE).flatten(1).any(1)
-    return [int(z) for z in known.nonzero().flatten()]
-
-
-def _telling_slices(target: torch.Tensor) -> list[int]:
-    """Of these the ones that hold a label, if two or more do."""
-    labelled = ((target != IGNORE) & (target > 0)).flatten(1).any(1)
-    found = [int(z) for z in labelled.nonzero().flatten()]
-    return found if len(found) > 1 else slices_known(target)
+def slices_known(one: Lesson) -> list[int]:
+    """The numbers of the corrected slices in the scan."""
+    return sorted({n for made_of in one.corrected().values() for n in made_of})

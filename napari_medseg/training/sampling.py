@@ -33,6 +33,12 @@ class Lesson:
         Where (Z, Y, X) of the whole scan's grid this begins, if it is a part.
     left
         As the target, of the whole mask as the person left it; None if nobody did.
+    planes
+        Of each slice, the corrected slices of the scan that it is made of; empty where each is one
+        of its own.
+    reach
+        How far apart two slices of the scan may be that are in one of the network's, if those are
+        the thicker ones.
     """
 
     name: str
@@ -42,6 +48,16 @@ class Lesson:
     places: tuple[npt.NDArray[np.int32], ...] = field(default=(), repr=False)
     start: tuple[int, int, int] = (0, 0, 0)
     left: torch.Tensor | None = None
+    planes: tuple[tuple[int, ...], ...] = ()
+    reach: int = 0
+
+    def corrected(self) -> dict[int, tuple[int, ...]]:
+        """The slices in which something is known, each with the numbers of what was corrected.
+
+        A scan's slice that is five of the network's is one correction: all of them tell the same.
+        """
+        rows = (self.target != IGNORE).flatten(1).any(1).nonzero().flatten().tolist()
+        return {row: self.planes[row] if self.planes else (row + self.start[0],) for row in rows}
 
 
 def doubted_from(n_outputs: int) -> int:

@@ -280,7 +280,7 @@ def _as_teacher(example: Example, recipe: Recipe) -> dict[str, Any]:
     """As the gate keeps it: the scan teaches, and so did each slice that is known by now."""
     name = anonymous(_subject(example))
     (one,) = lessons_of([replace(example, subject=_subject(example))], recipe, IGNORE)
-    slices = Slices(teach=frozenset(z + one.start[0] for z in slices_known(one.target)))
+    slices = Slices(teach=frozenset(slices_known(one)))
     return Split({name: False}, {name: slices}).plain()
 
 

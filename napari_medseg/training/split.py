@@ -25,7 +25,7 @@ GAP = 1
 
 @dataclass(frozen=True)
 class Slices:
-    """Slices of one subject along Z of the network's grid."""
+    """Slices of one subject by their numbers in the scan, along Z of the network's axes."""
 
     exam: frozenset[int] = frozenset()
     teach: frozenset[int] = frozenset()
@@ -35,29 +35,36 @@ class Slices:
         exam = self.exam | (other.exam - self.teach)
         return Slices(exam, self.teach | (other.teach - exam))
 
-    def with_known(self, known: Sequence[int], labels: Mapping[int, frozenset[int]]) -> Slices:
-        """With slices that are known by now; `labels` are the values in each."""
+    def with_known(
+        self, known: Sequence[int], labels: Mapping[int, frozenset[int]], reach: int = 0
+    ) -> Slices:
+        """With slices that are known by now; `labels` are the values in each.
+
+        Slices up to `reach` apart are in one slice of the network's grid, and on one side.
+        """
         fresh = sorted(set(known) - self.exam - self.teach)
         if not self.exam:
-            return self._first(sorted({*fresh, *self.teach}), labels)
-        exam, teach = set(self.exam), set(self.teach)
+            return self._first(sorted({*fresh, *self.teach}), labels, reach)
+        exam, teach, gap = set(self.exam), set(self.teach), max(GAP, reach)
         for z in fresh:
-            if any(abs(z - other) <= GAP for other in exam):
+            if not _far(z, exam, gap):
                 continue  # beside the exam: neither
             if len(exam) >= FRACTION * (len(exam) + len(teach) + 1):
                 teach.add(z)
-            elif all(abs(z - other) > GAP for other in teach):
+            elif _far(z, teach, gap):
                 exam.add(z)
             # else it waits: the next one may examine, with this one between it and the teachers
         return Slices(frozenset(exam), frozenset(teach))
 
-    def with_teachers(self, known: Iterable[int]) -> Slices:
+    def with_teachers(self, known: Iterable[int], reach: int = 0) -> Slices:
         """With slices that teach if they lie beside none that examines."""
         fresh = set(known) - self.exam
-        far = {z for z in fresh if all(abs(z - other) > GAP for other in self.exam)}
+        far = {z for z in fresh if _far(z, self.exam, max(GAP, reach))}
         return Slices(self.exam, self.teach | far)
 
-    def _first(self, known: Sequence[int], labels: Mapping[int, frozenset[int]]) -> Slices:
+    def _first(
+        self, known: Sequence[int], labels: Mapping[int, frozenset[int]], reach: int
+    ) -> Slices:
         """A slab in the middle examines, if that leaves every value that it holds to teach; none
         of it may have taught."""
         free = [z for z in known if z not in self.teach]
@@ -66,14 +73,17 @@ class Slices:
         size = min(max(1, round(FRACTION * len(known))), len(free))
         middle = (len(free) - size) // 2
         starts = sorted(range(len(free) - size + 1), key=lambda start: abs(start - middle))
-        gaps = (GAP, 0) if len(known) - size > 2 * GAP else (0,)
+        gaps = (max(GAP, reach), reach) if len(known) - size > 2 * GAP else (reach,)
         for start, gap in itertools.product(starts, gaps):
             exam = set(free[start : start + size])
-            teach = {z for z in known if all(abs(z - other) > gap for other in exam)} | self.teach
-            if _values(exam, labels) <= _values(teach, labels) and teach:
-                return Slices(frozenset(exam), frozenset(teach - exam))
+            teach = {z for z in known if _far(z, exam, gap)} | self.teach
+            if _values(exam, labels) <= _values(teach, labels) and _all_far(exam, teach, reach):
+                return Slices(frozenset(exam), frozenset(teach))
         exam = set(free[middle : middle + size])
-        return Slices(frozenset(exam), frozenset(set(known) - exam))
+        teach = {z for z in known if _far(z, exam, reach)} | self.teach
+        if not _all_far(exam, teach, reach):
+            return Slices(self.exam, frozenset(known))  # too near each other for two sides
+        return Slices(frozenset(exam), frozenset(teach))
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,17 @@ def split_of(plain: Mapping[str, Any]) -> Split:
         for name, (exam, teach) in plain.get("slices", {}).items()
     }
     return Split({str(k): bool(v) for k, v in plain.get("subjects", {}).items()}, slices)
+
+
+def _far(z: int, others: Iterable[int], gap: int) -> bool:
+    """Whether more than the gap lies between a slice and each of the others."""
+    return all(abs(z - other) > gap for other in others)
+
+
+def _all_far(exam: Iterable[int], teach: Iterable[int], reach: int) -> bool:
+    """Whether there are teachers, and none is in a slice of the network's with an examiner."""
+    teachers = set(teach)
+    return bool(teachers) and all(_far(z, teachers, reach) for z in exam)
 
 
 def _values(slices: Iterable[int], labels: Mapping[int, frozenset[int]]) -> set[int]:
