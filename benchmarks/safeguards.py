@@ -114,7 +114,8 @@ class Trial:
         self.config = config
         _, train, held = hippocampi()
         self.cases: Sequence[Case] = train[FIRST:]
-        self._held: list[Lesson] = lessons_of(list(map(whole, held)), self.segmenter.recipe, IGNORE)
+        confirmed = list(map(whole, held))
+        self._held: list[Lesson] = finish(lessons_of(confirmed, self.segmenter.recipe, IGNORE))
         self.before = self.score(self.segmenter)
 
     def score(self, segmenter: Segmenter) -> Exam:

@@ -65,6 +65,24 @@ def prepare(volume: Volume, recipe: Recipe, previous: Mask | None = None) -> Pre
     InputError
         The scan has not the channels that the recipe names.
     """
+    volume = as_read(volume, recipe)
+    if recipe.nnunet is not None:
+        return _prepared_as_nnunet(volume, recipe, previous)
+    turn = Reorientation.to(volume.geometry, recipe.orientation)
+    channels = np.ascontiguousarray(turn.apply(volume.array)).reshape(-1, *turn.target.shape)
+    geometry = network_grid(turn.target, recipe)
+    tensors = [_tensor(one, recipe, turn.target, geometry) for one in channels]
+    return Prepared(with_neighbours(torch.stack(tensors), recipe.neighbours), turn, geometry)
+
+
+def as_read(volume: Volume, recipe: Recipe) -> Volume:
+    """The scan with the channels that the recipe names, a grey picture as one in colour.
+
+    Raises
+    ------
+    InputError
+        It has others.
+    """
     if recipe.channels == COLOURS:
         volume = volume.in_colour()
     if volume.n_channels != len(recipe.channels):
@@ -73,13 +91,7 @@ def prepare(volume: Volume, recipe: Recipe, previous: Mask | None = None) -> Pre
             f"the scan has {volume.n_channels}; choose a scan or channel that fits",
             volume.name,
         )
-    if recipe.nnunet is not None:
-        return _prepared_as_nnunet(volume, recipe, previous)
-    turn = Reorientation.to(volume.geometry, recipe.orientation)
-    channels = np.ascontiguousarray(turn.apply(volume.array)).reshape(-1, *turn.target.shape)
-    geometry = network_grid(turn.target, recipe)
-    tensors = [_tensor(one, recipe, turn.target, geometry) for one in channels]
-    return Prepared(with_neighbours(torch.stack(tensors), recipe.neighbours), turn, geometry)
+    return volume
 
 
 def _prepared_as_nnunet(volume: Volume, recipe: Recipe, previous: Mask | None) -> Prepared:

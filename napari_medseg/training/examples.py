@@ -11,9 +11,11 @@ import numpy.typing as npt
 import torch
 
 from napari_medseg.correction.record import Example
-from napari_medseg.errors import TrainingError
+from napari_medseg.errors import InputError, TrainingError
+from napari_medseg.jobs import Job, Notice, Progress
 from napari_medseg.preprocess.prepare import (
     Prepared,
+    as_read,
     outputs_of,
     prepare,
     prepare_mask,
@@ -29,7 +31,30 @@ LARGEST = 2.5  # patches along an axis that an exam looks at: it must end in sec
 FLAT_SLICES = 24  # likewise, slices of a 2-D network
 
 
-def lessons_of(examples: Sequence[Example], recipe: Recipe, ignore: int) -> list[Lesson]:
+def readable(examples: Sequence[Example], recipe: Recipe) -> Job[list[Example]]:
+    """Those with the channels that the network reads, and a notice on each other one.
+
+    Raises
+    ------
+    InputError
+        None has.
+    """
+    found, refused = [], []
+    for example in examples:
+        try:
+            as_read(example.volume, recipe)
+        except InputError as error:
+            refused.append(error)
+        else:
+            found.append(example)
+    if refused and not found:
+        raise refused[0]
+    for one in refused:
+        yield Notice(f"Left out, {one}")
+    return found
+
+
+def lessons_of(examples: Sequence[Example], recipe: Recipe, ignore: int) -> Job[list[Lesson]]:
     """The examples on the network's grid, cut to what was corrected and its surroundings.
 
     Raises
@@ -37,11 +62,11 @@ def lessons_of(examples: Sequence[Example], recipe: Recipe, ignore: int) -> list
     TrainingError
         Nothing is corrected.
     """
-    found = [
-        one
-        for number, example in enumerate(examples)
-        if (one := _lesson(example, recipe, ignore, f"scan {number + 1}")) is not None
-    ]
+    found: list[Lesson] = []
+    for number, example in enumerate(examples):
+        yield Progress(number, len(examples), "Preparing the corrected scans")
+        if (one := _lesson(example, recipe, ignore, f"scan {number + 1}")) is not None:
+            found.append(one)
     if not found:
         raise TrainingError(
             "at least one voxel must be corrected or confirmed, none is; correct a slice first"
@@ -49,12 +74,13 @@ def lessons_of(examples: Sequence[Example], recipe: Recipe, ignore: int) -> list
     return found
 
 
-def strange_values(examples: Sequence[Example], recipe: Recipe, ignore: int) -> list[int]:
-    """Mask values that a person vouches for and the model does not know."""
+def strange_values(examples: Sequence[Example], recipe: Recipe, ignore: int) -> list[str]:
+    """What to say of mask values that a person vouches for and the model does not know."""
     values: set[int] = set()
     for example in examples:
         values |= {int(v) for v in np.unique(example.mask.labels[example.confirmed])}
-    return sorted(values - set(recipe.values) - {ignore, IGNORE})
+    strange = sorted(values - set(recipe.values) - {ignore, IGNORE})
+    return [f"The model does not know label {one}: its voxels teach nothing" for one in strange]
 
 
 def exam_box(one: Lesson, recipe: Recipe) -> Lesson:

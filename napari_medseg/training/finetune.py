@@ -21,7 +21,7 @@ from napari_medseg.preprocess.recipe import CleanRule
 from napari_medseg.training.cleaning import upheld
 from napari_medseg.training.config import FineTuneConfig, as_json
 from napari_medseg.training.events import Outcome, OutcomeCard, Validated
-from napari_medseg.training.examples import lessons_of, strange_values
+from napari_medseg.training.examples import lessons_of, readable, strange_values
 from napari_medseg.training.gate import Held, Marks, Verdict, astray, hold_back, verdict
 from napari_medseg.training.memory import renewed
 from napari_medseg.training.newlabels import doubted, widened
@@ -31,6 +31,10 @@ from napari_medseg.training.runrecord import case_hash, record
 from napari_medseg.training.split import Split, split_in, split_of
 from napari_medseg.training.study import Snapshot, Study
 
+UNCHECKED = (
+    "Too little is corrected to hold some of it back: the new model will be kept aside unchecked, "
+    "for you to judge. Correct another slice, two or more away, and it will be checked"
+)
 ABOUT = 0.01  # of the mean Dice in an exam: a smaller difference says little
 
 
@@ -61,6 +65,8 @@ def fine_tune(
 
     Raises
     ------
+    InputError
+        No scan has the channels that the segmenter reads.
     TrainingError
         Nothing is corrected, or the loss stays not finite.
     """
@@ -69,16 +75,14 @@ def fine_tune(
     if config.threads:
         torch.set_num_threads(config.threads)
     try:
-        yield Progress(0, 0, "Preparing the corrected scans")
+        yield Progress(0, len(examples), "Preparing the corrected scans")
+        examples = yield from readable(examples, segmenter.recipe)
         learner, notices = widened(segmenter, examples, config.new_labels)
         recipe = learner.recipe
-        if strange := strange_values(examples, recipe, config.ignore):
-            notices.append(f"The model does not know label {strange[0]}: its voxels teach nothing")
-        yield from map(Notice, notices)
-        split = _sides(segmenter, known, begin)
-        held = hold_back(lessons_of(examples, recipe, config.ignore), split, config.seed)
-        study = Study(learner, held, config, segmenter.recipe.n_outputs)
-        study.notebook = _notebook(config, segmenter, begin, held)
+        yield from map(Notice, [*notices, *strange_values(examples, recipe, config.ignore)])
+        lessons = yield from lessons_of(examples, recipe, config.ignore)
+        held = hold_back(lessons, _sides(segmenter, known, begin), config.seed)
+        study = yield from _study(segmenter, learner, held, config, begin)
         before = yield from study.score(study.whole)
         yield Validated(0, before.exam.dice, before.exam.jaccard, before.anchors.dice)
         if begin is not None:
@@ -90,10 +94,26 @@ def fine_tune(
         candidate = _candidate(segmenter, learner, held, config, chosen, said, clean)
         next_one = candidate if said.adopted else segmenter
         scores = dict(before.exam.dice), dict(chosen.marks.exam.dice)
-        spent, split = time.monotonic() - started, held.split
-        return Outcome(next_one, candidate, *scores, said.adopted, said.why, spent, split.plain())
+        spent, sides = time.monotonic() - started, held.split.plain()
+        return Outcome(next_one, candidate, *scores, said.adopted, said.why, spent, sides)
     finally:
         torch.set_num_threads(threads)
+
+
+def _study(
+    segmenter: Segmenter,
+    learner: Segmenter,
+    held: Held,
+    config: FineTuneConfig,
+    begin: Segmenter | None,
+) -> Job[Study]:
+    """What is learned from what, by whom, and where that is kept."""
+    if config.gate and not held.exam:
+        yield Notice(UNCHECKED)
+    study = Study(learner, held, config, segmenter.recipe.n_outputs)
+    yield from study.prepare()
+    study.notebook = _notebook(config, segmenter, begin, held)
+    return study
 
 
 def _loaded(aside: Path) -> Job[Segmenter | None]:

@@ -22,6 +22,8 @@ CHANCE = 0.1  # one-sided: a candidate that is no better passes so often
 SURELY = 0.05  # likewise, on the anchors, where what was corrected tells no gain
 FOUND, MISSED = 0.5, 0.25  # Dice of a label that a model knows, and of one that is at odds with it
 NOTHING = Exam({}, {})
+UNHELD = "too little is corrected to hold some of it back; correct another slice, two or more away"
+UNLABELLED = "what was held back to check it shows no structure; correct slices that show one"
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,7 @@ def verdict(before: Marks, after: Marks, how: str, worst_drop: float) -> Verdict
     first, last = before.exam, after.exam
     scored = [name for name, score in first.dice.items() if not math.isnan(score)]
     if not scored:
-        return Verdict(
-            False, "nothing corrected could be held back to check it; correct two more slices"
-        )
+        return Verdict(False, UNLABELLED if first.cases else UNHELD)
     changes = {name: _change(first, last, name) for name in scored}
     was = sum(first.dice[name] for name in scored) / len(scored)
     gain = sum(changes.values()) / len(scored)

@@ -22,7 +22,7 @@ import torch
 
 from napari_medseg.correction.record import Example
 from napari_medseg.inference.device import choose, free_bytes
-from napari_medseg.jobs import Job, Progress
+from napari_medseg.jobs import Job, Progress, finish
 from napari_medseg.models import checkpoint
 from napari_medseg.models.build import build, weights_of
 from napari_medseg.models.card import Lineage
@@ -279,7 +279,7 @@ def _lesson(example: Example, unsure: Bools, what: Plan) -> Lesson:
 def _as_teacher(example: Example, recipe: Recipe) -> dict[str, Any]:
     """As the gate keeps it: the scan teaches, and so did each slice that is known by now."""
     name = anonymous(_subject(example))
-    (one,) = lessons_of([replace(example, subject=_subject(example))], recipe, IGNORE)
+    (one,) = finish(lessons_of([replace(example, subject=_subject(example))], recipe, IGNORE))
     slices = Slices(teach=frozenset(slices_known(one)))
     return Split({name: False}, {name: slices}).plain()
 

@@ -39,6 +39,7 @@ FOUND = 0.5  # of each structure: who finds less in a scan teaches nothing there
 HALF, QUARTER = 0.5, 0.25  # of the way to the student: what is scored too
 GOES_ON = "Going on from the last candidate, which was not good enough yet"
 ANEW = "Beginning anew from the model: the last candidate lost too much"
+LOOKS = "Looking at the corrected scans"
 WARM_UP = 5  # steps: the weights are good already, and many a fine-tune has only fifty
 NEWEST_HALF = 8  # cases: one so much older is seen half as often
 
@@ -78,17 +79,36 @@ class Study:
         self.student = self._student(first)
         self.since = self.parent  # where it sets out
         self.first: Marks | None = None  # of that, if it is not the parent
-        self.exam = [self._whole_slices(exam_box(one, self.recipe)) for one in held.exam]
+        self.held = held
+        self.exam: list[Lesson] = []
+        self.lessons: list[Lesson] = []
         self.anchors = lessons_in(segmenter.memory, True)
         self.replayed = lessons_in(segmenter.memory, False) if config.replay else []
         self.notebook = Notebook(replace(config, run_folder=""), "", ())
         self.clock = Clock(config.minutes * 60, 0 if config.minutes else config.steps)
-        self.lessons = [self._centred(one) for one in held.train]
-        self.remembered = bool(self.replayed) or (
-            config.weak > 0 and any(map(self._doubts, self.lessons))
-        )
+        self.remembered = bool(self.replayed)
+
+    def prepare(self) -> Job[None]:
+        """Ask the parent what it says of each lesson; comes before all else.
+
+        Raises
+        ------
+        TrainingError
+            Nothing teaches: all that was corrected is held back.
+        """
+        total = len(self.held.exam) + len(self.held.train)
+        for one in self.held.exam:
+            yield Progress(len(self.exam), total, LOOKS)
+            self.exam.append(self._whole_slices(exam_box(one, self.recipe)))
+        for one in self.held.train:
+            yield Progress(len(self.exam) + len(self.lessons), total, LOOKS)
+            self.lessons.append(self._centred(one))
+        self.remembered |= self.config.weak > 0 and any(map(self._doubts, self.lessons))
         if not any(one.places for one in self.lessons):
-            raise TrainingError("at least two slices must be corrected; correct another one")
+            raise TrainingError(
+                "something that was corrected must teach, all of it is held back to check the "
+                "new model; correct another slice or scan"
+            )
 
     def set_out(self, kept: Segmenter, before: Marks) -> Job[None]:
         """Begin at a candidate that was kept aside; not if it strayed too far from the parent."""
@@ -184,9 +204,9 @@ class Study:
     def _samplers(self) -> tuple[Sampler | None, Sampler | None]:
         """Of corrected scans, and of the memory: each half of a batch, or a patch at least."""
         batch = self.room.batch
-        share = batch if not self.replayed else max(1, math.ceil(batch / 2))
+        share = math.ceil(batch / 2) if self.replayed else batch
         corrected = self._sampler([one for one in self.lessons if one.places], share)
-        return corrected, self._sampler(self.replayed, batch - share)
+        return corrected, self._sampler(self.replayed, max(1, batch - share))
 
     def _move(self, device: torch.device) -> None:
         """Go on elsewhere, or here with what the failed step took given back."""
@@ -214,7 +234,15 @@ class Study:
     def _batch(
         self, corrected: Sampler | None, replayed: Sampler | None, step: int
     ) -> tuple[torch.Tensor, torch.Tensor, int]:
-        """Images, targets, and how many of them are of corrected scans."""
+        """Images, targets, and how many of them are of corrected scans.
+
+        Of one patch at a time every second is of the memory.
+        """
+        if replayed is not None and self.room.batch == 1:
+            turn, again = divmod(step, 2)
+            assert corrected is not None  # `prepare` refuses that nothing teaches
+            image, target = replayed(turn) if again else corrected(turn)
+            return image.to(self.device), target.to(self.device), 0 if again else len(image)
         parts = [one(step) for one in (corrected, replayed) if one is not None]
         images = torch.cat([image for image, _ in parts]).to(self.device)
         targets = torch.cat([target for _, target in parts]).to(self.device)
@@ -233,7 +261,9 @@ class Study:
 
         def loss_of(network: nn.Module) -> torch.Tensor:
             logits = network(images)
-            loss = segmentation_loss(logits[:new], targets[:new], self.regions, weight[:new])
+            loss = torch.zeros((), device=self.device)
+            if new:
+                loss = segmentation_loss(logits[:new], targets[:new], self.regions, weight[:new])
             if new < len(images):
                 again = segmentation_loss(
                     merged(logits[new:], self.known), targets[new:], self.regions

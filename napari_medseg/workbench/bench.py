@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from napari_medseg.correction.record import Box, Correction, Deed, Example
 from napari_medseg.correction.store import Recovered, Store, content_key, data_folder
 from napari_medseg.errors import GridError, InputError, WriteError
 from napari_medseg.inference.events import BoxDone, Prediction
-from napari_medseg.jobs import Job
+from napari_medseg.jobs import Job, finish
 from napari_medseg.models.card import ModelCard
 from napari_medseg.volume import Label, Mask, Volume, to_canonical
 from napari_medseg.workbench.arrivals import import_apart
@@ -295,7 +295,7 @@ class Workbench:
 
     def examples(self) -> list[Example]:
         """Every case corrected with a version of this model, the open one first."""
-        return [*self._own(), *self._kept()]
+        return [*self._own(), *finish(self._kept())]
 
     def corrected_cases(self) -> int:
         """How many cases were corrected so far; reads no scan."""
@@ -390,7 +390,7 @@ class Workbench:
         teaches = self.case.tracker.touched and self.case.family == self._family()
         return [self.case.example()] if teaches else []
 
-    def _kept(self) -> Iterator[Example]:
+    def _kept(self) -> Job[list[Example]]:
         """The other cases that teach the model in use."""
         return self._tutor.kept(self._family(), but="" if self.case is None else self.case.key)
 

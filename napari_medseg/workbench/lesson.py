@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,26 +43,38 @@ class Tutor:
         self._child = Child()
         self.running = False
 
-    def kept(self, family: str, but: str = "") -> Iterator[Example]:
+    def kept(self, family: str, but: str = "") -> Job[list[Example]]:
         """Closed cases that teach a family of models, the last corrected first.
 
         As many as fit into a share of the free memory; `but` is the case that is open.
         """
         room = psutil.virtual_memory().available * TEACHING_SHARE
         store = self._settled()
-        for key in store.corrected():
-            if key == but or (example := store.example(key, family)) is None:
+        keys = [key for key in store.corrected() if key != but]
+        found: list[Example] = []
+        left_out = 0
+        for number, key in enumerate(keys):
+            yield Progress(number, len(keys), "Collecting the corrected cases")
+            if (example := store.example(key, family)) is None:
                 continue
-            room -= example.volume.array.nbytes + 2 * example.mask.labels.nbytes
-            if room < 0:
-                return
-            yield example
+            needed = example.volume.array.nbytes + 2 * example.mask.labels.nbytes
+            if needed > room:
+                left_out += 1
+                continue
+            room -= needed
+            found.append(example)
+        if left_out:
+            yield Notice(
+                f"{left_out} of {left_out + len(found)} other corrected cases do not fit into "
+                "memory and teach nothing this time; close other programs"
+            )
+        return found
 
     def teach(
         self,
         card: ModelCard,
         own: Sequence[Example],
-        others: Iterator[Example],
+        others: Job[list[Example]],
         config: FineTuneConfig,
         out: Path,
         family: str,
@@ -83,8 +95,7 @@ class Tutor:
         self.refuse_second()
         self.running = True
         try:
-            yield Progress(0, 0, "Collecting the corrected cases")
-            examples = [*own, *others]
+            examples = [*own, *(yield from others)]
             if not examples:
                 raise InputError(NO_TEACHER)
             kept = self._settled().folder / f"lesson-{family or 'none'}"

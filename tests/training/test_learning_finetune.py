@@ -15,10 +15,10 @@ import torch
 from cubes import example_of
 
 from napari_medseg.correction.record import Example
-from napari_medseg.errors import ModelError, TrainingError
+from napari_medseg.errors import InputError, ModelError, TrainingError
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.predict import predict
-from napari_medseg.jobs import Notice, finish
+from napari_medseg.jobs import Notice, Progress, finish
 from napari_medseg.models import checkpoint
 from napari_medseg.models.card import read_card
 from napari_medseg.models.segmenter import Segmenter
@@ -27,10 +27,11 @@ from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.training.dataset import held_subjects
 from napari_medseg.training.events import Outcome, StepDone, Validated
 from napari_medseg.training.examples import exam_box, lessons_of
+from napari_medseg.training.finetune import UNCHECKED
 from napari_medseg.training.gate import hold_back
 from napari_medseg.training.sampling import lesson
 from napari_medseg.training.session import fine_tune, fine_tune_file
-from napari_medseg.training.study import ANEW, GOES_ON, Study
+from napari_medseg.training.study import ANEW, GOES_ON, LOOKS, Study
 
 FEW = FineTuneConfig(steps=4, validations=2, threads=1)
 MORE = FineTuneConfig(
@@ -51,6 +52,12 @@ def known_in(example: Example, slices: list[int]) -> Example:
     confirmed = np.zeros_like(example.confirmed)
     confirmed[slices] = True
     return replace(example, confirmed=confirmed)
+
+
+def two_channels(example: Example) -> Example:
+    """The scan twice, as one of two channels."""
+    array = np.stack([example.volume.array] * 2)
+    return replace(example, volume=replace(example.volume, array=array))
 
 
 def test_corrections_make_the_model_better_on_others(
@@ -116,8 +123,9 @@ def test_a_fine_tune_goes_on_from_what_was_kept_aside(
 def test_what_is_kept_aside_is_half_of_the_way(
     segmenter: Segmenter, examples: list[Example]
 ) -> None:
-    held = hold_back(lessons_of(examples, segmenter.recipe, None))
+    held = hold_back(finish(lessons_of(examples, segmenter.recipe, None)))
     study = Study(segmenter, held, MORE)
+    finish(study.prepare())
     _, middle = finish(study.teach(finish(study.score(study.whole))))
     begun, ended = segmenter.weights, study.student.average.state_dict()
     for name, one in middle.weights.items():
@@ -177,7 +185,7 @@ def test_only_confirmed_voxels_teach(segmenter: Segmenter) -> None:
 
 def test_a_lesson_brings_the_mask_of_its_surroundings_as_it_was_left(segmenter: Segmenter) -> None:
     example = known_in(example_of(30), [6])
-    (found,) = lessons_of([example], segmenter.recipe, None)
+    (found,) = finish(lessons_of([example], segmenter.recipe, None))
     assert found.left is not None
     box = tuple(slice(a, a + n) for a, n in zip(found.start, found.left.shape, strict=True))
     assert torch.equal(found.left, torch.from_numpy(example.mask.labels[box]))
@@ -190,13 +198,13 @@ def test_the_ignored_value_teaches_nothing(segmenter: Segmenter) -> None:
     labels = example.mask.labels.copy()
     labels[:8] = 77
     masked = replace(example, mask=replace(example.mask, labels=labels))
-    found = lessons_of([masked], segmenter.recipe, ignore=77)[0]
+    found = finish(lessons_of([masked], segmenter.recipe, ignore=77))[0]
     assert bool((found.target[:8] == 255).all())
     assert not bool((found.target[8:] == 255).any())
 
 
 def test_nor_does_it_in_the_mask_as_it_was_left(segmenter: Segmenter) -> None:
-    (found,) = lessons_of([known_in(example_of(30), [6])], segmenter.recipe, ignore=1)
+    (found,) = finish(lessons_of([known_in(example_of(30), [6])], segmenter.recipe, ignore=1))
     assert found.left is not None
     assert bool((found.left == 255).any())
     assert not bool((found.left == 1).any())
@@ -207,10 +215,67 @@ def test_slices_of_one_scan_are_held_back_with_a_gap(segmenter: Segmenter) -> No
     assert "corrected slice(s), held back" in outcome.why
 
 
-def test_one_corrected_slice_is_learnt_but_not_adopted(segmenter: Segmenter) -> None:
-    outcome = finish(fine_tune(segmenter, [known_in(example_of(30), [7])], FEW))
+def test_one_corrected_slice_is_learnt_but_not_adopted_which_is_said_at_once(
+    segmenter: Segmenter,
+) -> None:
+    events: list[object] = []
+    example = known_in(example_of(30), [7])
+    outcome = finish(fine_tune(segmenter, [example], FEW), events.append)
     assert not outcome.adopted
-    assert "could be held back" in outcome.why
+    assert "correct another slice, two or more away" in outcome.why
+    learns = next(n for n, one in enumerate(events) if isinstance(one, StepDone))
+    assert Notice(UNCHECKED) in events[:learns]
+
+
+def test_the_advice_on_too_little_that_is_corrected_is_true(segmenter: Segmenter) -> None:
+    events: list[object] = []
+    example = known_in(example_of(30), [5, 7])
+    outcome = finish(fine_tune(segmenter, [example], FEW), events.append)
+    assert Notice(UNCHECKED) not in events
+    assert "on 1 corrected slice(s), held back" in outcome.why
+
+
+def test_each_scan_that_is_prepared_is_told_so_that_a_pause_is_heard(
+    segmenter: Segmenter, examples: list[Example]
+) -> None:
+    events: list[object] = []
+    finish(fine_tune(segmenter, examples, FEW), events.append)
+    said = [(one.text, one.done) for one in events if isinstance(one, Progress)]
+    assert [done for text, done in said if text == LOOKS] == [0, 1, 2, 3]
+    assert [done for text, done in said if text.startswith("Preparing")] == [0, 0, 1, 2, 3]
+
+
+def test_a_scan_with_other_channels_is_left_out_by_name(
+    segmenter: Segmenter, examples: list[Example]
+) -> None:
+    other = two_channels(examples[0])
+    events: list[object] = []
+    outcome = finish(fine_tune(segmenter, [other, *examples[1:]], FEW), events.append)
+    alone = finish(fine_tune(segmenter, examples[1:], FEW))
+    assert equal(outcome.candidate.weights, alone.candidate.weights)
+    said = [one.text for one in events if isinstance(one, Notice)]
+    assert any(other.volume.name in text and "the scan has 2" in text for text in said)
+
+
+def test_where_no_scan_has_the_channels_of_the_model_nothing_is_learnt(
+    segmenter: Segmenter, examples: list[Example]
+) -> None:
+    with pytest.raises(InputError, match="the scan has 2"):
+        finish(fine_tune(segmenter, [two_channels(examples[0])], FEW))
+
+
+def test_one_patch_at_a_time_the_memory_is_taught_too(
+    segmenter: Segmenter, examples: list[Example]
+) -> None:
+    emptied = tuple(
+        one if one.exam else replace(one, target=torch.zeros_like(one.target))
+        for one in segmenter.memory
+    )
+    one, other = (
+        finish(fine_tune(replace(segmenter, memory=memory), examples, replace(FEW, batch=1)))
+        for memory in (segmenter.memory, emptied)
+    )
+    assert not equal(one.candidate.weights, other.candidate.weights)
 
 
 def test_nothing_corrected_is_refused(segmenter: Segmenter) -> None:
@@ -273,7 +338,7 @@ def test_an_exam_of_a_large_scan_is_cut_to_seconds(segmenter: Segmenter) -> None
 
 def test_a_lesson_is_cut_to_what_was_corrected_and_its_surroundings(segmenter: Segmenter) -> None:
     example = known_in(example_of(30), [0])
-    found = lessons_of([example], segmenter.recipe, ignore=255)[0]
+    found = finish(lessons_of([example], segmenter.recipe, ignore=255))[0]
     assert found.target.shape == (9, 16, 16)  # one slice and half a patch
 
 

@@ -173,7 +173,7 @@ def test_the_meter_holds_firmer_while_something_is_lost_and_lets_go_after() -> N
 
 def known(segmenter: Segmenter, seed: int) -> Lesson:
     """A phantom with its truth, as the network sees it."""
-    return lessons_of([example_of(seed)], segmenter.recipe, IGNORE)[0]
+    return finish(lessons_of([example_of(seed)], segmenter.recipe, IGNORE))[0]
 
 
 def turned(seed: int) -> Example:

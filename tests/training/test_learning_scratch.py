@@ -114,10 +114,10 @@ def test_nothing_painted_is_refused() -> None:
 def test_slices_that_it_learned_from_never_examine_it_later(begun: Scratch) -> None:
     example = painted(a_ball())
     recipe, split = begun.segmenter.recipe, split_of(begun.segmenter.lineage.split)
-    held = hold_back(lessons_of([example], recipe, 255), split)
+    held = hold_back(finish(lessons_of([example], recipe, 255)), split)
     assert not held.exam
     more = painted(a_ball(), (*PAINTED, 5, 18, 25))
-    later = hold_back(lessons_of([more], recipe, 255), split)
+    later = hold_back(finish(lessons_of([more], recipe, 255)), split)
     assert later.exam
     assert not later.split.slices_of("scan").exam & split.slices_of("scan").teach
 

@@ -78,7 +78,7 @@ def test_it_begins_anew_where_the_exam_is_another(
 
 def held_by(segmenter: Segmenter, examples: list[Example]) -> set[str]:
     """Subjects that examine in a fine-tune of these."""
-    held = hold_back(lessons_of(examples, segmenter.recipe, 255), seed=config().seed)
+    held = hold_back(finish(lessons_of(examples, segmenter.recipe, 255)), seed=config().seed)
     return {one.subject for one in held.exam}
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from napari_medseg.correction.record import Example
+from napari_medseg.jobs import finish
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.recipe import Grid, Recipe
 from napari_medseg.training.config import IGNORE
@@ -37,7 +38,7 @@ def finer(recipe: Recipe, example: Example, times: float, grid: Grid) -> Recipe:
 
 
 def sides(example: Example, recipe: Recipe) -> Held:
-    return hold_back(lessons_of([example], recipe, IGNORE))
+    return hold_back(finish(lessons_of([example], recipe, IGNORE)))
 
 
 def same(one: Held, other: Held) -> tuple[bool, bool]:
@@ -72,7 +73,7 @@ def test_a_slice_keeps_its_side_when_more_are_painted(segmenter: Segmenter) -> N
     recipe = finer(segmenter.recipe, example, 2.5, Grid.EDGES)
     first = sides(example, recipe).split.slices_of(example.subject)
     every = replace(example, confirmed=np.ones_like(example.confirmed))
-    later = hold_back(lessons_of([every], recipe, IGNORE), sides(example, recipe).split)
+    later = hold_back(finish(lessons_of([every], recipe, IGNORE)), sides(example, recipe).split)
     now = later.split.slices_of(example.subject)
     assert first.exam | first.teach <= set(PAINTED)
     assert first.exam <= now.exam

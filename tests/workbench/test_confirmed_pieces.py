@@ -12,6 +12,7 @@ from napari_medseg.correction.history import History, Vouching
 from napari_medseg.correction.record import Deed, Source
 from napari_medseg.errors import InputError
 from napari_medseg.inference.events import BoxDone
+from napari_medseg.jobs import finish
 from napari_medseg.preprocess.recipe import Recipe
 from napari_medseg.training.config import IGNORE
 from napari_medseg.training.examples import lessons_of
@@ -115,7 +116,7 @@ def test_it_teaches_the_structure_and_where_it_ends(bench: Workbench) -> None:
     editor_of(bench).voucher.toggle_piece((5, 12, 10))
     (example,) = bench.examples()
     recipe = Recipe((Label(1, "ball", "#ff0000"),), patch=(8, 16, 16))
-    (lesson,) = lessons_of([example], recipe, ignore=255)
+    (lesson,) = finish(lessons_of([example], recipe, ignore=255))
     values, counts = torch.unique(lesson.target, return_counts=True)
     known = dict(zip(values.tolist(), counts.tolist(), strict=True))
     assert set(known) <= {0, 1, IGNORE}
