@@ -45,7 +45,8 @@ Job: TypeAlias = Generator[object, Any, R]
 START_TIMEOUT_S = 60.0
 STOP_GRACE_S = 2.0  # the window must be gone within 5 s of its closing
 KEY_BYTES = 32
-BIG_ARRAY_BYTES = 1 << 20  # larger ones travel as memory-mapped files, off the pipe
+BIG_ARRAY_BYTES = 1 << 20  # larger ones are saved to a file each and loaded whole, off the pipe
+BIG_MESSAGE_BYTES = 1 << 15  # of what is pickled; a larger one is a file too, its name on the pipe
 
 
 @dataclass(frozen=True)
@@ -296,11 +297,21 @@ class _Unpacker(pickle.Unpickler):
 def _send(pipe: Connection[Any, Any], message: object, folder: Path | None) -> None:
     stream = io.BytesIO()
     _Packer(stream, folder).dump(message)
-    pipe.send_bytes(stream.getvalue())
+    packed = stream.getvalue()
+    if folder is not None and len(packed) > BIG_MESSAGE_BYTES:
+        name = secrets.token_hex(8)
+        (folder / name).write_bytes(packed)
+        packed = name.encode()
+    pipe.send_bytes(packed)
 
 
 def _receive(pipe: Connection[Any, Any], folder: Path) -> Any:
-    return _Unpacker(io.BytesIO(pipe.recv_bytes()), folder).load()
+    packed = pipe.recv_bytes()
+    if not packed.startswith(pickle.PROTO):  # then it is the name of a file
+        path = folder / packed.decode()
+        packed = path.read_bytes()
+        path.unlink()
+    return _Unpacker(io.BytesIO(packed), folder).load()
 
 
 class _StopError(Exception):

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,16 @@ def test_closing_a_job_half_way_runs_its_finally(tmp_path: Path) -> None:
     assert (tmp_path / "mark").read_text() == "closed"
 
 
+def test_closing_a_job_that_says_more_than_was_listened_to_runs_its_finally(
+    tmp_path: Path,
+) -> None:
+    job = apart("child_jobs:lecture", str(tmp_path / "mark"))
+    next(job)
+    time.sleep(0.5)  # by then the child has said all the rest
+    job.close()
+    assert (tmp_path / "mark").read_text() == "closed"
+
+
 def test_big_arrays_cross_in_events_and_results_and_leave_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,3 +242,52 @@ def test_what_is_told_before_a_child_listens_is_heard_then() -> None:
         job = child.run("child_jobs:wait_after_a_while", 0.3)
         next(job)
         assert job.send("early") == ("heard", "early"), "and not that it waits"
+
+
+def on_a_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """The thread, which holds nobody up where it hangs, and what came out of it."""
+    outcome: list[object] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except MedsegError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, outcome
+
+
+@pytest.mark.parametrize(
+    ("events", "event_bytes", "wish_bytes"), [(20, 1_000_000, 1_000_000), (2000, 10, 20_000)]
+)
+def test_a_child_that_talks_while_it_is_talked_to_is_heard_to_its_end(
+    events: int, event_bytes: int, wish_bytes: int
+) -> None:
+    def converse() -> object:
+        job = apart("child_jobs:talk", events, event_bytes)
+        next(job)
+        time.sleep(1)  # by then the child has said as much as the pipe holds
+        job.send(bytes(wish_bytes))
+        return finish(job, lambda _: bytes(wish_bytes))
+
+    thread, outcome = on_a_thread(converse)
+    thread.join(60)
+    assert not thread.is_alive(), "both wait until the other one listens"
+    assert isinstance(outcome[0], int)
+
+
+def test_long_wishes_cross_and_leave_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    arrays = [np.full(10_000, i, np.uint8) for i in range(100)]
+    with Child() as child:
+        job = child.run("child_jobs:wait_for_words", 1)
+        next(job)
+        with pytest.raises(StopIteration) as ended:
+            job.send(arrays)
+        np.testing.assert_array_equal(ended.value.value[0], arrays)
+        assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
+    assert list(tmp_path.iterdir()) == []
