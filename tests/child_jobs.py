@@ -126,6 +126,14 @@ def talk(n: int, size: int) -> Job[int]:
     return answers
 
 
+def freeze(n: int) -> Job[None]:
+    """Says `n` things and stands still, all its threads: a library may hold Python as long."""
+    for _ in range(n):
+        yield os.getpid()
+    os.kill(os.getpid(), signal.SIGSTOP)
+    yield "never"
+
+
 def lecture(mark: str) -> Job[None]:
     """Says long things, whoever listens; leaves a file behind when it is closed properly."""
     try:

@@ -278,6 +278,60 @@ def test_a_child_that_talks_while_it_is_talked_to_is_heard_to_its_end(
     assert isinstance(outcome[0], int)
 
 
+def told_until_full(child: Child, most: int) -> tuple[threading.Thread, list[int]]:
+    """A thread that talks to a child that stands still, and what it could say until it stuck."""
+    told: list[int] = []
+
+    def answer(event: object) -> bytes:
+        while psutil.Process(int(str(event))).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+        told.append(len(told))
+        return bytes(30_000)
+
+    thread, _ = on_a_thread(lambda: finish(child.run("child_jobs:freeze", most), answer))
+    before = -1
+    while thread.is_alive() and (not told or before != len(told)):
+        before = len(told)
+        time.sleep(0.5)
+    return thread, told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_closing_is_quick_also_while_the_pipe_is_full_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    child = Child()
+    talking, told = told_until_full(child, most=100)
+    closing, _ = on_a_thread(child.close)
+    closing.join(CLOSING_S)
+    assert not closing.is_alive()
+    talking.join(CLOSING_S)
+    assert not talking.is_alive()
+    assert len(told) < 100, "else the pipe was not full"
+    assert not child.alive
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_closing_is_quick_also_while_a_child_is_being_born(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mute = tmp_path / "mute"
+    mute.write_text("#!/bin/sh\nexec sleep 60\n")
+    mute.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(mute))
+    child = Child()
+    starting, outcome = on_a_thread(child.start)
+    while starting.is_alive() and not child.alive:
+        time.sleep(0.01)
+    closing, _ = on_a_thread(child.close)
+    closing.join(CLOSING_S)
+    assert not closing.is_alive()
+    starting.join(CLOSING_S)
+    assert isinstance(outcome[0], WorkerDied)
+
+
 def test_long_wishes_cross_and_leave_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
