@@ -41,11 +41,14 @@ from napari_medseg.errors import MedsegError, WorkerDied
 
 R = TypeVar("R")
 Job: TypeAlias = Generator[object, Any, R]
+Inbox: TypeAlias = queue.SimpleQueue[bytes | None]  # of a child; None: it is asked to end
 
 START_TIMEOUT_S = 60.0
 STOP_GRACE_S = 2.0  # the window must be gone within 5 s of its closing
 KEY_BYTES = 32
-BIG_ARRAY_BYTES = 1 << 20  # larger ones travel as memory-mapped files, off the pipe
+STOP = b"."  # on the child's stdin, where one byte always finds room
+BIG_ARRAY_BYTES = 1 << 20  # larger ones are saved to a file each and loaded whole, off the pipe
+BIG_MESSAGE_BYTES = 1 << 15  # of what is pickled; a larger one is a file too, its name on the pipe
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ class Child:
 
     Closing the pipe, also by the death of this process, ends the child. It runs at low priority,
     so that the window stays fluid. Nothing but our own messages ever crosses the pipe: both ends
-    hold a random key that is never on a command line.
+    hold a random key that is never on a command line. The child reads the pipe on a thread of its
+    own, also while it computes or speaks: never do both ends wait for the other one to listen.
     """
 
     def __init__(self) -> None:
@@ -131,16 +135,14 @@ class Child:
             self._clean()
             self._folder = Path(tempfile.mkdtemp(prefix="medseg-"))  # 0700: others cannot look in
             key = secrets.token_bytes(KEY_BYTES)
-            with Listener(None, authkey=key) as listener:
-                self._process = _launch(str(listener.address), self._folder)
-                try:
+            try:
+                with Listener(None, authkey=key) as listener:
+                    self._process = _launch(str(listener.address), self._folder)
                     _hand_over(key, self._process)
                     self._pipe = _accept(listener, self._process)
-                except WorkerDied:
-                    self._process.kill()
-                    self._process.wait()
-                    self._clean()
-                    raise
+            except BaseException:
+                self._clean()
+                raise
 
     def run(self, function: str, *args: object, **kwargs: object) -> Job[Any]:
         """The events and the result of ``"package.module:function"``, run in the child.
@@ -149,11 +151,9 @@ class Child:
         child is computing then.
         """
         self.start()
-        assert self._pipe is not None
-        assert self._folder is not None
         ended, told = False, 0
         try:
-            _send(self._pipe, ("run", function, args, kwargs), self._folder)
+            self._say("run", function, args, kwargs)
             while True:
                 kind, value = self._receive()
                 ended = kind != "event"
@@ -173,35 +173,41 @@ class Child:
 
     def close(self) -> None:
         """End the process: asked first, killed after two seconds; safe from any thread."""
-        with self._lock:
-            process = self._process
-            if process is not None and process.poll() is None:
-                if self._pipe is not None:
-                    with suppress(OSError):
-                        _send(self._pipe, ("stop", "", (), {}), None)
-                try:
-                    process.wait(STOP_GRACE_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-            self._clean()
+        process = self._process
+        if process is None:
+            return
+        _ask_to_end(process)
+        try:
+            process.wait(STOP_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        with self._lock:  # who held it, to start the process or to write to it, saw it end
+            if self._process is process:
+                self._clean()
 
     def _tell(self, wish: object) -> bool:
-        """Pass it on, if it is anything; a child that is being closed hears nothing any more."""
-        if wish is None:
-            return False
+        """Pass it on, if it is anything."""
+        if wish is not None:
+            self._say("tell", wish, (), {})
+        return wish is not None
+
+    def _say(self, *message: object) -> None:
+        """A child that was closed hears nothing any more."""
         with self._lock:
-            if self._pipe is not None:
-                _send(self._pipe, ("tell", wish, (), {}), self._folder)
-        return True
+            if self._pipe is not None and self._folder is not None:
+                _send(self._pipe, message, self._folder)
 
     def _clean(self) -> None:
+        """Leave nothing, neither a process nor a file; with the lock."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdin is not None
+            with suppress(OSError):
+                self._process.stdin.close()
         if self._pipe is not None:
             with suppress(OSError):
                 self._pipe.close()
-        if self._process is not None and self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._process = self._pipe = self._folder = None
@@ -211,16 +217,16 @@ class Child:
         if pipe is None or folder is None:
             raise self._died()
         try:
-            message: tuple[str, Any] = _receive(pipe, folder)
+            message: tuple[str, Any] = _unpack(pipe.recv_bytes(), folder)
             return message
         except (EOFError, OSError, TypeError) as error:  # TypeError: closed from another thread
             raise self._died() from error
 
     def _died(self) -> WorkerDied:
         code: object = "unknown"
-        if self._process is not None:
+        if (process := self._process) is not None:
             with suppress(subprocess.TimeoutExpired):
-                code = self._process.wait(STOP_GRACE_S)
+                code = process.wait(STOP_GRACE_S)
         return WorkerDied(
             f"the background process ended unexpectedly (exit code {code}); "
             "nothing else was touched, start it again"
@@ -241,6 +247,13 @@ def _hand_over(key: bytes, process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     with suppress(BrokenPipeError):  # it ended at once: `_accept` sees that
         process.stdin.write(key)
+
+
+def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
+    """Not on the pipe, which may be full: asking never waits."""
+    assert process.stdin is not None
+    with suppress(OSError, ValueError):  # it has ended; ValueError: and was cleaned up meanwhile
+        process.stdin.write(STOP)
 
 
 def _accept(listener: Listener, process: subprocess.Popen[bytes]) -> Connection[Any, Any]:
@@ -268,13 +281,13 @@ def _accept(listener: Listener, process: subprocess.Popen[bytes]) -> Connection[
 class _Packer(pickle.Pickler):
     """Pickles for our own pipe; big arrays go to files beside it."""
 
-    def __init__(self, stream: io.BytesIO, folder: Path | None) -> None:
+    def __init__(self, stream: io.BytesIO, folder: Path) -> None:
         super().__init__(stream, protocol=5)
         self._folder = folder
 
     def persistent_id(self, obj: Any) -> str | None:
         plain = isinstance(obj, np.ndarray) and not obj.dtype.hasobject
-        if self._folder is None or not plain or obj.nbytes < BIG_ARRAY_BYTES:
+        if not plain or obj.nbytes < BIG_ARRAY_BYTES:
             return None
         name = f"{secrets.token_hex(8)}.npy"
         np.save(self._folder / name, obj, allow_pickle=False)
@@ -293,32 +306,39 @@ class _Unpacker(pickle.Unpickler):
         return array
 
 
-def _send(pipe: Connection[Any, Any], message: object, folder: Path | None) -> None:
+def _send(pipe: Connection[Any, Any], message: object, folder: Path) -> None:
     stream = io.BytesIO()
     _Packer(stream, folder).dump(message)
-    pipe.send_bytes(stream.getvalue())
+    packed = stream.getvalue()
+    if len(packed) > BIG_MESSAGE_BYTES:
+        name = secrets.token_hex(8)
+        (folder / name).write_bytes(packed)
+        packed = name.encode()
+    pipe.send_bytes(packed)
 
 
-def _receive(pipe: Connection[Any, Any], folder: Path) -> Any:
-    return _Unpacker(io.BytesIO(pipe.recv_bytes()), folder).load()
+def _unpack(packed: bytes, folder: Path) -> Any:
+    if not packed.startswith(pickle.PROTO):  # then it is the name of a file
+        path = folder / packed.decode()
+        packed = path.read_bytes()
+        path.unlink()
+    return _Unpacker(io.BytesIO(packed), folder).load()
 
 
 class _StopError(Exception):
     """The parent asked the child to end."""
 
 
-def _serve(pipe: Connection[Any, Any], folder: Path) -> None:
-    """The child's life: one job after another until the pipe closes."""
-    while True:
-        verb, name, args, kwargs = _receive(pipe, folder)
-        if verb == "stop":
-            return
+def _serve(pipe: Connection[Any, Any], inbox: Inbox, folder: Path) -> None:
+    """The child's life: one job after another until it is asked to end."""
+    while (packed := inbox.get()) is not None:
+        verb, name, args, kwargs = _unpack(packed, folder)
         if verb == "tell":
             continue  # it came too late: that job has ended
         module, function = name.split(":")
         try:
             job = getattr(importlib.import_module(module), function)(*args, **kwargs)
-            _send(pipe, ("result", _pump(job, pipe, folder)), folder)
+            _send(pipe, ("result", _pump(job, pipe, inbox, folder)), folder)
         except _StopError:
             return
         except MedsegError as error:
@@ -329,7 +349,7 @@ def _serve(pipe: Connection[Any, Any], folder: Path) -> None:
             _send(pipe, ("error", died), folder)
 
 
-def _pump(job: Job[Any], pipe: Connection[Any, Any], folder: Path) -> Any:
+def _pump(job: Job[Any], pipe: Connection[Any, Any], inbox: Inbox, folder: Path) -> Any:
     """Send each event; between two of them hear what the parent wants, and tell the job."""
     wish, heard = None, 0
     try:
@@ -340,30 +360,40 @@ def _pump(job: Job[Any], pipe: Connection[Any, Any], folder: Path) -> Any:
                 return done.value
             waits = isinstance(event, Listening)
             _send(pipe, ("event", Listening(heard) if waits else event), folder)
-            wish, more = _heard(pipe, folder, waits)
+            wish, more = _heard(inbox, folder, waits)
             heard += more
     finally:
         job.close()
 
 
-def _heard(pipe: Connection[Any, Any], folder: Path, wait: bool) -> tuple[object, int]:
+def _heard(inbox: Inbox, folder: Path, wait: bool) -> tuple[object, int]:
     """The last thing the parent told, and how many; None if nothing, unless that is waited for."""
     wish, count = None, 0
-    while pipe.poll(None if wait and wish is None else 0):
-        try:
-            verb, wish, *_ = _receive(pipe, folder)
-        except EOFError as error:
-            raise _StopError from error
-        if verb == "stop":
-            raise _StopError
-        count += 1
+    with suppress(queue.Empty):
+        while True:
+            packed = inbox.get(block=wait and wish is None)
+            if packed is None:
+                raise _StopError
+            _, wish, *_ = _unpack(packed, folder)
+            count += 1
     return wish, count
 
 
-def _end_with_parent(folder: Path) -> None:
-    """Leave at once, even in a long step, when the parent was killed: nobody wants the answer."""
+def _read(pipe: Connection[Any, Any], inbox: Inbox) -> None:
+    """Take each message off the pipe as it comes, so that the parent never waits to say it."""
+    with suppress(EOFError, OSError):
+        while True:
+            inbox.put(pipe.recv_bytes())
+    inbox.put(None)
+
+
+def _heed(inbox: Inbox, folder: Path) -> None:
+    """End when the parent asks to, between two steps.
+
+    Leave at once, even in a long one, when it was killed: nobody wants the answer.
+    """
     while os.read(0, 1):
-        pass
+        inbox.put(None)
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
@@ -376,9 +406,11 @@ def _main() -> None:
         os.dup2(2, 1)  # what a library prints must not mix with the parent's output
     address, folder = sys.argv[1], Path(sys.argv[2])
     key = os.read(0, KEY_BYTES)
-    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
+    inbox: Inbox = queue.SimpleQueue()
+    threading.Thread(target=_heed, args=(inbox, folder), daemon=True).start()
     with Client(address, authkey=key) as pipe, suppress(EOFError, OSError):
-        _serve(pipe, folder)
+        threading.Thread(target=_read, args=(pipe, inbox), daemon=True).start()
+        _serve(pipe, inbox, folder)
 
 
 if __name__ == "__main__":

@@ -116,3 +116,29 @@ def wait_after_a_while(seconds: float) -> Job[None]:
     early = yield Progress(0, 1)
     time.sleep(seconds)
     yield ("heard", early or (yield Listening()))
+
+
+def talk(n: int, size: int) -> Job[int]:
+    """Says `n` things of `size` bytes without a pause; gives how often it was answered."""
+    answers = 0
+    for _ in range(n):
+        answers += (yield bytes(size)) is not None
+    return answers
+
+
+def freeze(n: int) -> Job[None]:
+    """Says `n` things and stands still, all its threads: a library may hold Python as long."""
+    for _ in range(n):
+        yield os.getpid()
+    os.kill(os.getpid(), signal.SIGSTOP)
+    yield "never"
+
+
+def lecture(mark: str) -> Job[None]:
+    """Says long things, whoever listens; leaves a file behind when it is closed properly."""
+    try:
+        for _ in range(5):
+            yield bytes(1_000_000)
+        yield Listening()
+    finally:
+        Path(mark).write_text("closed")

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,16 @@ def test_closing_a_job_half_way_runs_its_finally(tmp_path: Path) -> None:
     assert (tmp_path / "mark").read_text() == "closed"
 
 
+def test_closing_a_job_that_says_more_than_was_listened_to_runs_its_finally(
+    tmp_path: Path,
+) -> None:
+    job = apart("child_jobs:lecture", str(tmp_path / "mark"))
+    next(job)
+    time.sleep(0.5)  # by then the child has said all the rest
+    job.close()
+    assert (tmp_path / "mark").read_text() == "closed"
+
+
 def test_big_arrays_cross_in_events_and_results_and_leave_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,3 +242,106 @@ def test_what_is_told_before_a_child_listens_is_heard_then() -> None:
         job = child.run("child_jobs:wait_after_a_while", 0.3)
         next(job)
         assert job.send("early") == ("heard", "early"), "and not that it waits"
+
+
+def on_a_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """The thread, which holds nobody up where it hangs, and what came out of it."""
+    outcome: list[object] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except MedsegError as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, outcome
+
+
+@pytest.mark.parametrize(
+    ("events", "event_bytes", "wish_bytes"), [(20, 1_000_000, 1_000_000), (2000, 10, 20_000)]
+)
+def test_a_child_that_talks_while_it_is_talked_to_is_heard_to_its_end(
+    events: int, event_bytes: int, wish_bytes: int
+) -> None:
+    def converse() -> object:
+        job = apart("child_jobs:talk", events, event_bytes)
+        next(job)
+        time.sleep(1)  # by then the child has said as much as the pipe holds
+        job.send(bytes(wish_bytes))
+        return finish(job, lambda _: bytes(wish_bytes))
+
+    thread, outcome = on_a_thread(converse)
+    thread.join(60)
+    assert not thread.is_alive(), "both wait until the other one listens"
+    assert isinstance(outcome[0], int)
+
+
+def told_until_full(child: Child, most: int) -> tuple[threading.Thread, list[int]]:
+    """A thread that talks to a child that stands still, and what it could say until it stuck."""
+    told: list[int] = []
+
+    def answer(event: object) -> bytes:
+        while psutil.Process(int(str(event))).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+        told.append(len(told))
+        return bytes(30_000)
+
+    thread, _ = on_a_thread(lambda: finish(child.run("child_jobs:freeze", most), answer))
+    before = -1
+    while thread.is_alive() and (not told or before != len(told)):
+        before = len(told)
+        time.sleep(0.5)
+    return thread, told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_closing_is_quick_also_while_the_pipe_is_full_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    child = Child()
+    talking, told = told_until_full(child, most=100)
+    closing, _ = on_a_thread(child.close)
+    closing.join(CLOSING_S)
+    assert not closing.is_alive()
+    talking.join(CLOSING_S)
+    assert not talking.is_alive()
+    assert len(told) < 100, "else the pipe was not full"
+    assert not child.alive
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_closing_is_quick_also_while_a_child_is_being_born(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mute = tmp_path / "mute"
+    mute.write_text("#!/bin/sh\nexec sleep 60\n")
+    mute.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(mute))
+    child = Child()
+    starting, outcome = on_a_thread(child.start)
+    while starting.is_alive() and not child.alive:
+        time.sleep(0.01)
+    closing, _ = on_a_thread(child.close)
+    closing.join(CLOSING_S)
+    assert not closing.is_alive()
+    starting.join(CLOSING_S)
+    assert isinstance(outcome[0], WorkerDied)
+
+
+def test_long_wishes_cross_and_leave_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    arrays = [np.full(10_000, i, np.uint8) for i in range(100)]
+    with Child() as child:
+        job = child.run("child_jobs:wait_for_words", 1)
+        next(job)
+        with pytest.raises(StopIteration) as ended:
+            job.send(arrays)
+        np.testing.assert_array_equal(ended.value.value[0], arrays)
+        assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
+    assert list(tmp_path.iterdir()) == []
