@@ -371,7 +371,7 @@ def _newest_oftener(lessons: Sequence[Lesson]) -> list[Lesson]:
 
 def worth(one: Snapshot, before: Marks, config: FineTuneConfig) -> tuple[bool, float]:
     """The larger the better: who forgot nothing, then the Dice on corrections."""
-    lost = forgotten(before.anchors, one.marks.anchors, config.worst_drop)
+    lost = forgotten(before, one.marks, config.worst_drop)
     return not lost, one.marks.exam.mean
 
 

@@ -21,7 +21,7 @@ from napari_medseg.training.config import IGNORE
 from napari_medseg.training.sampling import Lesson, doubted_from
 
 OVERLAP = 0.5  # as a prediction does it
-DOUBT = 0.03  # weight of a difference from what nobody vouches for: the old model's word
+DOUBT = 0.3  # weight of a difference from what nobody vouches for, but somebody saw and left
 LACKING = 0.5  # of a structure's voxels, beside those corrected; half wrong is a Dice of 0.75
 Counts = npt.NDArray[np.float64]
 
