@@ -226,6 +226,9 @@ class FineTuneConfig:
     new_labels
         Whether a structure that was painted and named, and that the model does not know, becomes a
         label more of it; else its voxels teach nothing.
+    recent
+        How many of the cases, which come with the last corrected first, are shown twice as often
+        as older ones; 0 shows all alike, where nobody knows their order.
     run_folder
         Where the state for going on after an interruption is kept; empty keeps none.
     """
@@ -246,6 +249,7 @@ class FineTuneConfig:
     weak: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.2
     worst_drop: Annotated[float, {"min": 0.0, "max": 1.0}] = 0.01
     new_labels: bool = True
+    recent: Annotated[int, {"min": 0, "max": 10_000}] = 8
     validations: Annotated[int, {"min": 1, "max": 100}] = 2
     precision: Precision = Precision.AUTO
     device: str = "auto"

@@ -41,7 +41,6 @@ GOES_ON = "Going on from the last candidate, which was not good enough yet"
 ANEW = "Beginning anew from the model: the last candidate lost too much"
 LOOKS = "Looking at the corrected scans"
 WARM_UP = 5  # steps: the weights are good already, and many a fine-tune has only fifty
-NEWEST_HALF = 8  # cases: one so much older is seen half as often
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,9 @@ class Study:
         """Of corrected scans, and of the memory: each half of a batch, or a patch at least."""
         batch = self.room.batch
         share = math.ceil(batch / 2) if self.replayed else batch
-        corrected = self._sampler([one for one in self.lessons if one.places], share)
+        taught = [one for one in self.lessons if one.places]
+        recent = taught[: self.config.recent] if len(taught) > self.config.recent else []
+        corrected = self._sampler([*taught, *recent], share)
         return corrected, self._sampler(self.replayed, max(1, batch - share))
 
     def _move(self, device: torch.device) -> None:
@@ -221,7 +222,7 @@ class Study:
         if not lessons or not batch:
             return None
         return Sampler(
-            _newest_oftener(lessons),
+            lessons,
             self.room.patch,
             batch,
             self.recipe.mirror_axes,
@@ -362,11 +363,6 @@ class Study:
         believed = ~known & (left | (_sureness(logits, self.regions is not None) > SURE))
         taught = torch.where(believed, said + self.doubt, one.target)
         return with_places(replace(one, target=taught), places)
-
-
-def _newest_oftener(lessons: Sequence[Lesson]) -> list[Lesson]:
-    """Each lesson once and the newer ones, which come first, twice."""
-    return [*lessons, *lessons[:NEWEST_HALF]] if len(lessons) > NEWEST_HALF else list(lessons)
 
 
 def worth(one: Snapshot, before: Marks, config: FineTuneConfig) -> tuple[bool, float]:
