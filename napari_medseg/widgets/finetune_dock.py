@@ -155,13 +155,11 @@ class FineTuneDock(style.Column):
         self.learn_along.switch(on)
 
     def _use(self) -> None:
-        self.beside.clear()
         self.desk.try_to(self.desk.use_outcome)
         style.say(self.state, "The new model is in use. Segment again to see what it learned.")
         style.paint_primary(self.again)
 
     def _keep(self) -> None:
-        self.beside.clear()
         self.desk.try_to(self.desk.keep_old)
 
     def _go_back(self) -> None:
