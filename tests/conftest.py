@@ -6,13 +6,18 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+import taught as child
 
+from napari_medseg.correction.record import Example
+from napari_medseg.training.config import FineTuneConfig
 from napari_medseg.volume import Geometry, Mask, Volume
+from napari_medseg.workbench import Workbench, lesson
 
 KIT = Path(os.environ.get("MEDSEG_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -49,3 +54,16 @@ def ball() -> tuple[Volume, Mask]:
     noise = np.random.default_rng(0).normal(0, 10, geometry.shape)
     image = (noise + 100 * inside).astype(np.float32)
     return Volume(image, geometry, name="ball"), Mask(inside.astype(np.uint8), geometry)
+
+
+@pytest.fixture
+def taught(monkeypatch: pytest.MonkeyPatch) -> Callable[[Workbench], list[Example]]:
+    """What a fine-tune gives its child to learn from: the open case first, then the others."""
+    monkeypatch.setenv("PYTHONPATH", str(child.HERE), prepend=os.pathsep)
+    monkeypatch.setattr(lesson, "FINE_TUNE", child.CHILD)
+
+    def shown(bench: Workbench) -> list[Example]:
+        with closing(bench.fine_tune(FineTuneConfig())) as job:
+            return next(event for event in job if isinstance(event, list))
+
+    return shown

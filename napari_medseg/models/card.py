@@ -16,11 +16,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_medseg.errors import MedsegError, ModelError
-from napari_medseg.models.config import NetworkConfig
+from napari_medseg.models.config import Family, NetworkConfig
 from napari_medseg.preprocess.recipe import Recipe
+
+if TYPE_CHECKING:
+    from napari_medseg.models.segmenter import Segmenter
 
 SCHEMA = 1
 KEY = "medseg"  # of our JSON in the safetensors metadata
@@ -28,6 +31,7 @@ LONGEST_HEADER = 4_000_000  # bytes; ours have some ten thousand
 LONGEST_DESCRIPTION = 500_000  # of these, what we say of the model; the rest names its weights
 VERSION_DIGITS = 12
 MOST_MEMBERS = 50
+MOST_LABELS = 200  # numbers of outputs are kept as bytes, of which 255 is "nobody knows"
 MODALITIES = {  # DICOM's word to how a channel's name begins
     "CT": r"CTA?(?![A-Z])",
     "MR": r"(MRI?|FLAIR|ADC|DWI)(?![A-Z])|T[12](?!\d)",
@@ -113,6 +117,19 @@ class ModelCard:
         channel = self.recipe.channels[0].upper()
         named = (word for word, names in MODALITIES.items() if re.match(names, channel))
         return next(named, "")
+
+
+def why_no_label_more(model: ModelCard | Segmenter) -> str:
+    """Why a fine-tune can add no label to a model; "" where it can."""
+    if model.network.family is Family.ONNX:
+        return "an ONNX graph can only be run; import its original weights"
+    if model.recipe.regions:
+        return "its outputs are regions that overlap, there is no background to part from"
+    if model.previous is not None:
+        return "it is the second stage of a cascade and reads the labels of the first"
+    if len(model.recipe.labels) >= MOST_LABELS:
+        return f"it has {MOST_LABELS} labels already"
+    return ""
 
 
 def read_card(path: Path | str) -> ModelCard:

@@ -28,7 +28,7 @@ from napari_medseg.correction.record import Example
 from napari_medseg.errors import ModelError
 from napari_medseg.inference.regrid import winners
 from napari_medseg.models.build import build, load_weights, network_of
-from napari_medseg.models.config import Family
+from napari_medseg.models.card import why_no_label_more
 from napari_medseg.models.exemplar import Exemplar
 from napari_medseg.models.segmenter import Segmenter
 from napari_medseg.preprocess.recipe import Recipe
@@ -37,7 +37,6 @@ from napari_medseg.training.sampling import Lesson, Sampler, with_places
 from napari_medseg.volume import Label
 
 LOWER = 5.0  # logits below the background: 0.7 % of its share
-MOST_LABELS = 200  # numbers of outputs are kept as bytes, of which 255 is "nobody knows"
 LOOKS = 8  # patches that a new output is fitted to
 SHOWN = 0.75  # of them around the new structure
 MOST_FITTED = 3000  # voxels of either kind and patch
@@ -55,7 +54,7 @@ def with_label(segmenter: Segmenter, label: Label) -> Segmenter:
         Its network cannot be extended, or it has the label.
     """
     recipe = segmenter.recipe
-    if reason := why_not(segmenter):
+    if reason := why_no_label_more(segmenter):
         raise ModelError(f"a label cannot be added to this model: {reason}", segmenter.name)
     if label.value in recipe.values:
         raise ModelError(
@@ -78,7 +77,7 @@ def widened(
     """The segmenter with an output for each painted and named structure, and what to say of it."""
     said: list[str] = []
     for label in new_labels(examples, segmenter) if wanted else ():
-        if reason := why_not(segmenter):
+        if reason := why_no_label_more(segmenter):
             return segmenter, [f"{label.name} cannot be learned by this model: {reason}"]
         try:
             segmenter = with_label(segmenter, label)
@@ -86,19 +85,6 @@ def widened(
             return segmenter, [*said, f"{label.name} cannot be learned by this model: {error}"]
         said.append(f"The model learns a new label: {label.name}")
     return segmenter, said
-
-
-def why_not(segmenter: Segmenter) -> str:
-    """Why no label can be added; "" where one can."""
-    if segmenter.network.family is Family.ONNX:
-        return "an ONNX graph can only be run; import its original weights"
-    if segmenter.recipe.regions:
-        return "its outputs are regions that overlap, there is no background to part from"
-    if segmenter.previous is not None:
-        return "it is the second stage of a cascade and reads the labels of the first"
-    if len(segmenter.recipe.labels) >= MOST_LABELS:
-        return f"it has {MOST_LABELS} labels already"
-    return ""
 
 
 def new_labels(examples: Sequence[Example], segmenter: Segmenter) -> tuple[Label, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.layers import Labels
+from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_medseg.inference.config import PredictConfig
@@ -19,24 +20,22 @@ NAME = "new model"
 TIP = "Segment this scan with the new model beside your mask, which stays as it is"
 
 
-class BeforeAfter(QWidget):
-    """A button that shows the candidate's mask against the open one, in the row *Compare*."""
+class Beside(QObject):
+    """One for each desk: the mask of the model that awaits its verdict, compared with the open one.
+
+    It goes when that model is decided upon, by whomever, and when another scan or none is open: a
+    dock that is closed meanwhile leaves nothing behind.
+    """
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__()
+        super().__init__(desk)
         self._desk = desk
         self._asked: tuple[Case, ModelCard] | None = None
         self.layer: Labels | None = None
-        self.run = Run(desk, desk.stroke_is_on)  # it outlives a dock that is closed
-        self.see = style.button("See it on this scan", TIP)
-        self.bar = style.bar()
-        rows = style.column(self)
-        rows.addWidget(self.see)
-        rows.addWidget(self.bar)
-        self.see.clicked.connect(self.toggle)
-        self.run.changed.connect(self._show)
-        desk.case_changed.connect(self._on_case)
-        self._show()
+        self.run = Run(self, desk.stroke_is_on)
+        self.run.changed.connect(self._on_run)
+        desk.case_changed.connect(self.clear)
+        desk.learning.changed.connect(self._on_learning)
 
     def toggle(self) -> None:
         """Start, or stop what runs."""
@@ -49,9 +48,13 @@ class BeforeAfter(QWidget):
             self.run.start(rehearse(case, outcome.candidate, PredictConfig()))
 
     def clear(self) -> None:
-        """Take the new model's mask away: it was decided."""
-        self.run.stop()
+        """Take the new model's mask away, and let none come that is on its way."""
         self._asked = None
+        self.run.stop()
+        if not self._desk.closed:
+            self._take_away()
+
+    def _take_away(self) -> None:
         layer, self.layer = self.layer, None
         views = self._desk.views
         if layer is not None and views is not None and views.bar.compare.other is layer:
@@ -59,18 +62,13 @@ class BeforeAfter(QWidget):
         if layer is not None and layer in self._desk.viewer.layers:
             self._desk.viewer.layers.remove(layer)
 
-    def _on_case(self) -> None:
-        self.clear()
-        self._show()
+    def _on_learning(self) -> None:
+        outcome = self._desk.learning.result
+        if self._asked is not None and (outcome is None or outcome.candidate != self._asked[1]):
+            self.clear()
 
-    def _show(self) -> None:
-        running = self.run.running
-        self.see.setText("Stop" if running else "See it on this scan")
-        self.see.setEnabled(self._desk.case is not None and not self.run.stopping)
-        self.bar.setVisible(running)
-        told = self.run.progress
-        style.show_progress(self.bar, told.done if told else 0, told.total if told else 0)
-        if not running and self.run.result is not None:
+    def _on_run(self) -> None:
+        if not self.run.running and self.run.result is not None:
             labels, self.run.result = self.run.result, None
             self._lay(labels)
 
@@ -79,10 +77,46 @@ class BeforeAfter(QWidget):
         mine = self._desk.labels
         if mine is None or self._asked is None or self._asked[0] is not self._desk.case:
             return
-        asked = self._asked
-        self.clear()
-        self._asked = asked
+        self._take_away()
         self.layer = layers.beside(self._desk.viewer, mine, labels, NAME, mine.colormap)
         self._desk.select_labels()
         if self._desk.views is not None:
             self._desk.views.bar.compare_with(self.layer)
+
+
+def beside_of(desk: Desk) -> Beside:
+    """The one of a desk; made at the first call."""
+    found = desk.findChild(Beside)
+    return Beside(desk) if found is None else found
+
+
+class BeforeAfter(QWidget):
+    """A button that shows the candidate's mask against the open one, in the row *Compare*."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self.beside = beside_of(desk)
+        self.run = self.beside.run
+        self.see = style.button("See it on this scan", TIP)
+        self.bar = style.bar()
+        rows = style.column(self)
+        rows.addWidget(self.see)
+        rows.addWidget(self.bar)
+        self.see.clicked.connect(self.beside.toggle)
+        self.run.changed.connect(self._show)
+        desk.case_changed.connect(self._show)
+        self._show()
+
+    @property
+    def layer(self) -> Labels | None:
+        """The candidate's mask, where it is shown."""
+        return self.beside.layer
+
+    def _show(self) -> None:
+        running = self.run.running
+        self.see.setText("Stop" if running else "See it on this scan")
+        self.see.setEnabled(self._desk.case is not None and not self.run.stopping)
+        self.bar.setVisible(running)
+        told = self.run.progress
+        style.show_progress(self.bar, told.done if told else 0, told.total if told else 0)

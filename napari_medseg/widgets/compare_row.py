@@ -220,6 +220,7 @@ class CompareRow(style.Slim):
 
     def _on_removed(self, event: Any) -> None:
         gone = event.value
+        self.choice.removeItem(self.choice.findData(gone))  # -1, which is none, removes none
         if gone is self.other or gone is self._desk.labels or gone is self.layer is not None:
             self.end()
 

@@ -68,7 +68,7 @@ class FineTuneDock(style.Column):
         self.settings.addWidget(self.form)
         self.bar = style.bar()
         self.state = style.hint()
-        self.notices = style.hint(color="#d9a441")
+        self.notices = style.hint(color=style.NOTICE)
         self.curves = Curves()
         self.meter = QWidget()
         self.anchors = ScoreTable("now")
@@ -79,8 +79,10 @@ class FineTuneDock(style.Column):
         self.along = QCheckBox("Learn as I paint")
         self.along.setToolTip(ALONG_TIP)
         self.along_state = style.hint()
+        self.along_notices = style.hint(color=style.NOTICE)
         self.add(style.row(self.run, self.pause, stretch=(3, 1)))
-        self.add(self.bar, self.state, self.notices, self.along, self.along_state)
+        self.add(self.bar, self.state, self.notices, self.along)
+        self.add(self.along_state, self.along_notices)
         self.fresh = BeginRows(self.desk)
         self.add(self.fresh)
 
@@ -155,13 +157,11 @@ class FineTuneDock(style.Column):
         self.learn_along.switch(on)
 
     def _use(self) -> None:
-        self.beside.clear()
         self.desk.try_to(self.desk.use_outcome)
         style.say(self.state, "The new model is in use. Segment again to see what it learned.")
         style.paint_primary(self.again)
 
     def _keep(self) -> None:
-        self.beside.clear()
         self.desk.try_to(self.desk.keep_old)
 
     def _go_back(self) -> None:
@@ -235,7 +235,9 @@ class FineTuneDock(style.Column):
 
     def _show_along(self) -> None:
         self.along.setChecked(self.learn_along.on)
-        style.say(self.along_state, self.learn_along.said)
+        along = self.learn_along
+        style.say(self.along_state, along.said)
+        style.say(self.along_notices, "\n".join(along.run.notices) if along.on else "")
 
     def _words(self) -> str:
         run = self.desk.learning

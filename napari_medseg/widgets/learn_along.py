@@ -9,9 +9,13 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medseg.correction.record import Box, Correction
 from napari_medseg.errors import MedsegError
+from napari_medseg.jobs import Notice
+from napari_medseg.models.card import ModelCard, why_no_label_more
 from napari_medseg.training.events import SliceSeen, Stroke, Strokes
+from napari_medseg.volume import Label
 from napari_medseg.widgets.begin import beginner_of
 from napari_medseg.widgets.flash import Flash
+from napari_medseg.widgets.layers import IGNORE
 from napari_medseg.widgets.notices import tell_error
 from napari_medseg.widgets.runs import Run
 from napari_medseg.widgets.worker import TICK_MS
@@ -71,6 +75,7 @@ class LearnAlong(QObject):
         self._case: Case | None = None
         self._waiting: list[Stroke] = []
         self._count = 0
+        self._told: set[int] = set()  # labels that the model lacks
         self.run = LiveRun(self, desk.stroke_is_on, self._take, self._on_death)
         self.run.changed.connect(self._on_run)
         desk.workbench.correction_committed.connect(self._on_corrected)
@@ -109,7 +114,7 @@ class LearnAlong(QObject):
         bench, case = self._desk.workbench, self._desk.case
         if not self.on or self._desk.closed or case is None or bench.segmenter is None:
             return
-        self._case, self.said = case, READY
+        self._case, self.said, self._told = case, READY, set()
         try:
             self.run.start(bench.companion.follow(bench.segmenter, bench.example()))
         except MedsegError as error:
@@ -154,8 +159,23 @@ class LearnAlong(QObject):
         self._count += 1
         labels = case.previews.beneath(case.tracker, box)
         confirmed = case.source[box] != 0
-        self._waiting.append(Stroke(self._count, box, labels, confirmed, axis, index))
+        stroke = Stroke(self._count, box, labels, confirmed, axis, index)
+        self._waiting.append(stroke)
+        self._tell_of_unknown(case, stroke)
         self._go_on()
+
+    def _tell_of_unknown(self, case: Case, stroke: Stroke) -> None:
+        """Say once of each label that it teaches nothing here: nobody would know why."""
+        card = self._desk.workbench.segmenter
+        if card is None:
+            return
+        known = {*card.recipe.values, IGNORE.value, *self._told}
+        for label in case.names:
+            if label.value in known or not stroke.confirmed[stroke.labels == label.value].any():
+                continue
+            self._told.add(label.value)
+            self.run.take(Notice(left_out(label, card)))
+            self.changed.emit()
 
     def _go_on(self) -> None:
         if self._waiting and self.run.running and not self.resting:
@@ -194,6 +214,21 @@ def learn_along_of(desk: Desk) -> LearnAlong:
     """The one of a desk; made at the first call."""
     found = desk.findChild(LearnAlong)
     return LearnAlong(desk) if found is None else found
+
+
+def left_out(label: Label, card: ModelCard) -> str:
+    """What becomes of a label that the model lacks."""
+    number = f"label {label.value}"
+    name = number if label.name == number else f"{number} ({label.name})"
+    if why := why_no_label_more(card):
+        return (
+            f"The model has no {name}, and cannot get it: {why}. Learning as you paint leaves "
+            "it out."
+        )
+    return (
+        f"The model has no {name}: learning as you paint leaves it out. “Start fine-tuning” can "
+        "add it."
+    )
 
 
 def _near(box: Box, axis: int, index: int) -> Box:

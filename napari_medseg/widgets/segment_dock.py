@@ -79,7 +79,7 @@ class SegmentDock(style.Column):
         self.bar = style.bar()
         self.state = style.hint()
         self.how = style.hint()
-        self.notices = style.hint(color="#d9a441")
+        self.notices = style.hint(color=style.NOTICE)
         self.save = style.button("Save mask…")
         self.next = style.button("Next: correct it  ▸", "Open the dock Correct")
         self.rows.addSpacing(8)

@@ -116,7 +116,7 @@ class SimulateDock(style.Column):
         self.run = style.button("Start", "Runs in the background; go on working meanwhile")
         self.bar = style.bar()
         self.state = style.hint()
-        self.notices = style.hint(color="#d9a441")
+        self.notices = style.hint(color=style.NOTICE)
         self.curve = NamedCurves("Dice, held-back", "corrected cases")
         self.as_csv = style.button("Save CSV…", "A line for each corrected case")
         self.as_png = style.button("Save PNG…", "Dice over cases, strokes and seconds")

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 WIDTH = (316, 360)  # pixels: fits beside the canvas at 1280 x 720
 ACCENT, STOP, GOOD, BAD, QUIET = "#2f7de1", "#b5472f", "#4fb06d", "#e0705a", "#9aa0a8"
 WARM = "#ffb020"
+NOTICE = "#d9a441"
 
 _PRIMARY = """
 QPushButton {{ background: {color}; color: white; font-weight: 600; border-radius: 4px;

@@ -22,7 +22,7 @@ from napari_medseg.correction.record import Box, Correction, Deed, Example
 from napari_medseg.correction.store import Recovered, Store, content_key, data_folder
 from napari_medseg.errors import GridError, InputError, WriteError
 from napari_medseg.inference.events import BoxDone, Prediction
-from napari_medseg.jobs import Job, finish
+from napari_medseg.jobs import Job
 from napari_medseg.models.card import ModelCard
 from napari_medseg.volume import Label, Mask, Volume, to_canonical
 from napari_medseg.workbench.arrivals import import_apart
@@ -292,10 +292,6 @@ class Workbench:
         case = self._open_case()
         self.commit()
         return case.example()
-
-    def examples(self) -> list[Example]:
-        """Every case corrected with a version of this model, the open one first."""
-        return [*self._own(), *finish(self._kept())]
 
     def corrected_cases(self) -> int:
         """How many cases were corrected so far; reads no scan."""

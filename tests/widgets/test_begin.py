@@ -66,7 +66,7 @@ def press(qtbot, button):
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
-def test_a_press_makes_a_model_and_fills_the_rest_of_the_scan(desk, dock, qtbot, truth):
+def test_a_press_makes_a_model_and_fills_the_rest_of_the_scan(desk, dock, qtbot, truth, taught):
     paint(desk, truth)
     before, mask = desk.labels.data.copy(), desk.labels.data
     beginner = dock.fresh.beginner
@@ -81,7 +81,7 @@ def test_a_press_makes_a_model_and_fills_the_rest_of_the_scan(desk, dock, qtbot,
     assert (mask[list(PAINTED)] == before[list(PAINTED)]).all()
     assert 2 * np.count_nonzero(mask & truth) / (mask.sum() + truth.sum()) > 0.85
     assert dock.run.isEnabled()  # it teaches the new model
-    assert [one.confirmed.sum() for one in desk.workbench.examples()] == [before.sum()]
+    assert [one.confirmed.sum() for one in taught(desk.workbench)] == [before.sum()]
     filled = mask.copy()
     desk.workbench.editor.undo()
     assert (mask == before).all()

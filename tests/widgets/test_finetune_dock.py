@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from napari.layers import Labels
+from qtpy.QtCore import Qt
 
 from napari_medseg.errors import TrainingError
 from napari_medseg.models.card import read_card
@@ -13,7 +19,9 @@ from napari_medseg.training.events import OutcomeCard, StepDone, Validated
 from napari_medseg.widgets.attach import desk_of, open_all_docks, show_dock
 from napari_medseg.widgets.finetune_dock import FineTuneDock
 from napari_medseg.widgets.tally import time_left
+from napari_medseg.workbench import rehearsal
 
+STANDINS = Path(__file__).parents[1] / "workbench"  # children that need no torch
 TIMEOUT_MS = 90_000  # a child starts, imports torch and learns on a busy machine
 
 
@@ -209,6 +217,119 @@ def test_the_docks_open_as_tabs_in_the_order_of_the_work_and_only_once(viewer):
 )
 def test_the_time_left_is_told_as_people_say_it(seconds, words):
     assert time_left(seconds) == words
+
+
+@pytest.fixture
+def tried(viewer, desk, drag, qtbot, monkeypatch, organ_model):
+    """The dock in a shown window, where a candidate awaits its verdict and its mask is compared."""
+    monkeypatch.setenv("PYTHONPATH", str(STANDINS), prepend=os.pathsep)
+    monkeypatch.setattr(rehearsal, "PREDICT", "standin:predict_with")
+    monkeypatch.setattr(
+        desk.workbench, "fine_tune", lambda config: lesson(outcome=result(organ_model, True))
+    )
+    correct(desk)
+    dock = shown(viewer)
+    press(qtbot, dock.run)
+    qtbot.waitUntil(lambda: desk.learning.result is not None)
+    press(qtbot, dock.beside.see)
+    qtbot.waitUntil(lambda: desk.views.bar.compare.comparison is not None, timeout=TIMEOUT_MS)
+    assert masks(viewer) == {desk.labels.name, "new model", "difference"}
+    return dock
+
+
+def press(qtbot, button) -> None:
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def masks(viewer) -> set[str]:
+    """Names of the mask layers in the list."""
+    return {one.name for one in viewer.layers if isinstance(one, Labels)}
+
+
+def compares_nothing(viewer, desk) -> bool:
+    """Whether the open mask stands alone, and the row above the views says so."""
+    bar, mine = desk.views.bar, desk.labels
+    rest = masks(viewer) - ({mine.name} if mine is not None else set())
+    seen = mine is None or mine.visible
+    return seen and not rest and bar.compare.comparison is None and not bar.comparing.isChecked()
+
+
+def start_another(viewer, desk, dock, qtbot) -> None:
+    endless = lesson(step_s=0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(desk.workbench, "fine_tune", lambda config: endless)
+        press(qtbot, dock.run)
+    assert desk.learning.running
+
+
+def begin_a_model(viewer, desk, dock, qtbot) -> None:
+    dock.fresh.beginner.begin()
+    dock.fresh.beginner.run.stop()
+    qtbot.waitUntil(lambda: not dock.fresh.beginner.run.running, timeout=TIMEOUT_MS)
+
+
+def open_it_anew(viewer, desk, dock, qtbot) -> None:
+    before = desk.labels
+    desk.open_volume(replace(desk.case.scan, array=desk.case.scan.array + 1))
+    viewer.layers.remove(before)  # it waits for its scan, and is no trace of the candidate
+
+
+def take_the_mask_away(viewer, desk, dock, qtbot) -> None:
+    viewer.layers.remove(desk.labels)
+
+
+def use(viewer, desk, dock, qtbot) -> None:
+    press(qtbot, dock.use)
+
+
+def keep_in_a_dock_that_was_opened_again(viewer, desk, dock, qtbot) -> None:
+    viewer.window.remove_dock_widget(dock)
+    qtbot.wait(50)
+    press(qtbot, shown(viewer).keep)
+
+
+ENDS = (
+    start_another, begin_a_model, open_it_anew, take_the_mask_away, use,
+    keep_in_a_dock_that_was_opened_again,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_candidates_mask_goes_with_what_it_was_tried_for(viewer, desk, tried, qtbot, end):
+    end(viewer, desk, tried, qtbot)
+    assert compares_nothing(viewer, desk)
+    desk.learning.stop()
+    qtbot.waitUntil(lambda: not desk.learning.running)
+    assert compares_nothing(viewer, desk)
+
+
+def test_a_mask_that_was_on_its_way_when_the_next_fine_tune_starts_is_not_shown(
+    viewer, desk, tried, qtbot
+):
+    press(qtbot, tried.beside.see)
+    assert tried.beside.run.running
+    start_another(viewer, desk, tried, qtbot)
+    qtbot.waitUntil(lambda: not tried.beside.run.running, timeout=TIMEOUT_MS)
+    desk.learning.stop()
+    qtbot.waitUntil(lambda: not desk.learning.running)
+    assert compares_nothing(viewer, desk)
+
+
+def test_another_mask_that_is_compared_stays_when_the_candidates_goes(viewer, desk, tried, qtbot):
+    look = {"scale": desk.labels.scale, "translate": desk.labels.translate}
+    other = viewer.add_labels(
+        np.ones_like(desk.labels.data), name="other", units=desk.labels.units, **look
+    )
+    bar = desk.views.bar
+    bar.compare_with(other)
+    press(qtbot, tried.keep)
+    assert masks(viewer) == {desk.labels.name, "other", "difference"}
+    assert bar.compare.other is other
+    listed = [bar.compare.choice.itemText(n) for n in range(bar.compare.choice.count())]
+    assert "new model" not in listed
+    viewer.layers.remove(desk.labels)
+    assert masks(viewer) == {"other"}
+    assert bar.compare.comparison is None
 
 
 def settled(count, qtbot):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -136,3 +137,55 @@ def test_it_rests_while_a_fine_tune_runs_and_no_stroke_is_lost(
     desk.learning.stop()
     until_it_looks(row=4)
     assert along._waiting == []
+
+
+def test_a_label_that_the_model_lacks_is_told_at_its_first_stroke_and_once_for_each_model(
+    viewer, desk, dock, drag, qtbot, said, until_it_looks
+):
+    desk.add_label("tumour")  # 2, and selected
+    dock.along.click()
+    assert dock.along_notices.isHidden()
+    for row in (14, 18):
+        drag(viewer, desk.labels, [(6, row, 8), (6, row, 12)])
+        assert dock.along_notices.text() == (
+            "The model has no label 2 (tumour): learning as you paint leaves it out. "
+            "“Start fine-tuning” can add it."
+        )
+    along = learn_along_of(desk)
+    qtbot.waitUntil(lambda: along._waiting == [], timeout=TIMEOUT_MS)
+    assert looks(desk) == 0
+    desk.add_label("cyst")  # 3
+    drag(viewer, desk.labels, [(6, 20, 8), (6, 20, 12)])
+    first, second = dock.along_notices.text().split("\n")
+    assert "label 2 (tumour)" in first
+    assert "label 3 (cyst)" in second
+    desk.labels.selected_label = 1
+    until_it_looks(row=4)
+    assert dock.along_notices.text() == f"{first}\n{second}"
+    assert said() == []
+    dock.along.click()
+    assert dock.along_notices.isHidden()
+
+
+def test_nothing_is_promised_of_a_model_that_can_get_no_label_more(
+    viewer, desk, dock, drag, monkeypatch
+):
+    card, bench = desk.workbench.segmenter, desk.workbench
+    regions = replace(card.recipe, regions=((1,),))
+    monkeypatch.setattr(bench, "segmenter", replace(card, recipe=regions))
+    desk.labels.selected_label = 5
+    dock.along.click()
+    drag(viewer, desk.labels, STROKE)
+    told = dock.along_notices.text()
+    assert told.startswith("The model has no label 5, and cannot get it: its outputs are regions")
+    assert "fine-tuning" not in told
+
+
+def test_strokes_of_labels_that_the_model_knows_and_erasing_are_told_of_as_nothing(
+    viewer, desk, dock, drag
+):
+    dock.along.click()
+    drag(viewer, desk.labels, STROKE)
+    desk.labels.mode = "erase"
+    drag(viewer, desk.labels, STROKE)
+    assert dock.along_notices.isHidden()

@@ -139,12 +139,12 @@ def test_the_slider_moves_the_image_and_its_mask_together(viewer, desk, dock, qt
     assert [one.visible for one in viewer.layers if isinstance(one, Labels)].count(True) == 1
 
 
-def test_corrections_of_a_frame_teach_with_that_frame(desk, dock, qtbot, cine):
+def test_corrections_of_a_frame_teach_with_that_frame(desk, dock, qtbot, cine, taught):
     for number in (0, 2):
         slide(dock, desk, qtbot, number)
         desk.labels.data[number] = 1
         desk.workbench.commit()
-    teachers = desk.workbench.examples()
+    teachers = taught(desk.workbench)
     assert len(teachers) == 2
     for number, one in zip((2, 0), teachers, strict=True):
         np.testing.assert_array_equal(one.volume.array, desk.case.turn.apply(cine.array[number]))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_medseg.correction.record import Example
 from napari_medseg.errors import InputError
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.jobs import Job, finish
@@ -20,6 +21,7 @@ from napari_medseg.workbench import Case, Workbench
 from napari_medseg.workbench.beginning import Beginning, painted_slices
 
 Begin = Callable[[], Beginning]
+Taught = Callable[[Workbench], list[Example]]
 
 
 @pytest.fixture
@@ -85,15 +87,15 @@ def test_the_rest_of_the_mask_is_the_models_and_no_persons(case: Case, begin: Be
 
 
 def test_the_new_model_is_in_use_and_the_case_teaches_it(
-    bench: Workbench, case: Case, begin: Begin
+    bench: Workbench, case: Case, begin: Begin, taught: Taught
 ) -> None:
     beginning = begin()
     kept = beginning.keep(finish(beginning.job(), beginning.receive))
     assert kept.path.parent.parent == bench.models[-1].path.parent.parent
     assert bench.segmenter.path == kept.path
-    assert len(bench.examples()) == 1
+    assert len(taught(bench)) == 1
     bench.close_case()
-    assert len(bench.examples()) == 1
+    assert len(taught(bench)) == 1
 
 
 def test_what_was_filled_is_there_again_when_the_scan_is_opened_again(

@@ -239,15 +239,6 @@ def test_an_example_vouches_for_painted_and_confirmed_voxels_only(
     assert (example.mask.labels[HERE] == 1).all()
 
 
-def test_examples_are_those_of_the_open_and_of_all_closed_cases(
-    bench: Workbench, scan: Volume
-) -> None:
-    for shift in range(3):
-        bench.open_case(replace(scan, array=scan.array + shift)).labels[HERE] = 1
-        bench.commit()
-    assert len({example.subject for example in bench.examples()}) == 3
-
-
 def test_an_untouched_case_takes_over_the_structures_of_the_model_chosen_next(
     bench: Workbench, scan: Volume
 ) -> None:
@@ -266,17 +257,6 @@ def test_a_corrected_case_keeps_its_names_and_tells_what_the_model_means_by_them
     bench.adopt(_lungs(bench))
     assert case.names == (Label(1, "ball", "#ff0000"),)
     assert heard == ["1 is ball here, lung in that model"]
-
-
-def test_cases_of_another_model_do_not_teach(bench: Workbench, scan: Volume) -> None:
-    bench.open_case(scan).labels[HERE] = 1
-    bench.commit()
-    bench.adopt(bench.models[1])
-    assert bench.examples() == []
-    with pytest.raises(InputError, match="corrected with another model"):
-        bench.fine_tune(FineTuneConfig())
-    bench.adopt(bench.models[0])
-    assert len(bench.examples()) == 1
 
 
 def test_fine_tuning_without_a_correction_is_refused(bench: Workbench, scan: Volume) -> None:

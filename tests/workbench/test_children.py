@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_medseg.correction.record import Source
+from napari_medseg.correction.record import Example, Source
 from napari_medseg.errors import InputError, WorkerDied
 from napari_medseg.inference.config import PredictConfig
 from napari_medseg.inference.events import LookAt
@@ -22,6 +23,7 @@ from napari_medseg.volume import Volume
 from napari_medseg.workbench import Workbench, lesson
 
 HERE = slice(2, 4), slice(3, 6), slice(4, 8)
+Taught = Callable[[Workbench], list[Example]]
 SLOW = PredictConfig(keep_softmax=True)  # the stand-in takes its time
 
 
@@ -143,6 +145,33 @@ def test_a_fine_tune_learns_from_every_corrected_case_and_its_model_can_be_used(
     assert bench.segmenter == outcome.candidate
     assert bench.segmenter.path == tmp_path / "models" / "balls" / "v2.safetensors"
     assert [card.version for card in bench.versions()][-1] == outcome.candidate.version
+
+
+def test_the_open_and_all_closed_cases_teach_each_as_a_subject_of_its_own(
+    bench: Workbench, scan: Volume, taught: Taught
+) -> None:
+    for shift in range(3):
+        bench.open_case(replace(scan, array=scan.array + shift)).labels[HERE] = 1
+    shown = taught(bench)
+    assert [int(one.confirmed.sum()) for one in shown] == [24] * 3
+    assert len({one.subject for one in shown}) == 3
+
+
+def test_cases_of_another_model_do_not_teach(
+    bench: Workbench, scan: Volume, taught: Taught
+) -> None:
+    mine = bench.open_case(scan)
+    mine.labels[HERE] = 1
+    bench.commit()
+    bench.adopt(bench.models[1])
+    with pytest.raises(InputError, match="corrected with another model"):
+        bench.fine_tune(FineTuneConfig())
+    other = bench.open_case(replace(scan, array=scan.array + 1))
+    other.labels[HERE] = 1
+    assert [one.subject for one in taught(bench)] == [other.subject]
+    bench.close_case()
+    bench.adopt(bench.models[0])
+    assert [one.subject for one in taught(bench)] == [mine.subject]
 
 
 @pytest.mark.usefixtures("standin")

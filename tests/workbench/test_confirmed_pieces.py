@@ -114,7 +114,7 @@ def test_a_stroke_that_was_not_told_yet_counts(bench: Workbench) -> None:
 
 def test_it_teaches_the_structure_and_where_it_ends(bench: Workbench) -> None:
     editor_of(bench).voucher.toggle_piece((5, 12, 10))
-    (example,) = bench.examples()
+    example = bench.example()
     recipe = Recipe((Label(1, "ball", "#ff0000"),), patch=(8, 16, 16))
     (lesson,) = finish(lessons_of([example], recipe, ignore=255))
     values, counts = torch.unique(lesson.target, return_counts=True)
