@@ -97,6 +97,7 @@ class Eye(QObject):
         super().__init__()
         self._turns = turns  # whether the camera is turned so that the patient is upright
         self.model, self.canvas = model, qt_viewer.canvas.native
+        self._spot: QPointF | None = None  # of the mouse
         self.header = Header()
         self.letters = Letters(model)
         self.crosshair = Crosshair(self.canvas)
@@ -132,6 +133,10 @@ class Eye(QObject):
         """The place of the patient under a pixel."""
         look = self.look()
         return None if look is None else look.place(spot.x(), spot.y())
+
+    def under_mouse(self) -> Place | None:
+        """The place of the patient under the mouse, as it looks now; None where it is outside."""
+        return None if self._spot is None else self.place(self._spot)
 
     def go_to(self, at: Place) -> None:
         """Show the slice through a place."""
@@ -176,7 +181,8 @@ class Eye(QObject):
             self.pointed.emit(at)
 
     def _on_hovered(self, spot: QPointF | None) -> None:
-        self.hovered.emit(None if spot is None else self.place(spot))
+        self._spot = spot
+        self.hovered.emit(self.under_mouse())
 
     def _zoom(self, factor: float, spot: QPointF) -> None:
         """Zoom so that what is under the mouse stays there."""

@@ -73,7 +73,7 @@ class Views(QObject):
         self._sharings: dict[Layer, Sharing] = {}
         self._solid: SolidView | None = None
         self._busy = self._closed = False
-        self._hover: Place | None = None
+        self._hovered: Eye | None = None
         self._unit = ""
         self.main = Eye(desk.viewer, main, lambda: self.state.scrolls and self.open)
         self.status = QLabel()
@@ -105,12 +105,13 @@ class Views(QObject):
     def _connect(self) -> None:
         self._watch(self.main)
         self.desk.case_changed.connect(self._on_case)
+        self.desk.workbench.labels_changed.connect(self._read_again)
         self._removed = self.desk.viewer.layers.events.removed
         self._removed.connect(self._on_removed)
 
     def _watch(self, eye: Eye, number: int = 0) -> None:
         eye.pointed.connect(self.go_to)
-        eye.hovered.connect(self._on_hovered)
+        eye.hovered.connect(lambda at: self._on_hovered(eye, at))
         eye.hovered.connect(lambda at: self.hovered.emit(eye.model, at))
         eye.doubled.connect(self.doubled)
         eye.stepped.connect(lambda steps: self.step(eye, steps))
@@ -325,6 +326,7 @@ class Views(QObject):
                 self._head(eye, look)
         finally:
             self._busy = False
+        self._read_again()
         self.moved.emit()
 
     def _link(self, source: Eye, look: Look) -> None:
@@ -361,10 +363,15 @@ class Views(QObject):
     @property
     def hover(self) -> Place | None:
         """The place of the patient under the mouse; None where it is over no view."""
-        return self._hover
+        eye = self._hovered
+        return eye.under_mouse() if eye is not None and eye.seen else None
 
-    def _on_hovered(self, at: Place | None) -> None:
-        self._hover = at
+    def _on_hovered(self, eye: Eye, at: Place | None) -> None:
+        self._hovered = None if at is None else eye
+        self._read_again()
+
+    def _read_again(self, *_: object) -> None:
+        """Soon, and once for whatever happens until then."""
         if not self._read_soon.isActive():
             self._read_soon.start()
 
@@ -373,7 +380,7 @@ class Views(QObject):
         if case is None or not self.open or self._closed:
             return
         chances = {} if editor is None else editor.chances
-        at = self.at if self._hover is None else self._hover
+        at = self.at if (under := self.hover) is None else under
         self.status.setText(readout.reading(case, self.voxel(at), chances, self._unit))
 
     # -- how it looks ----------------------------------------------------------------------------
@@ -404,6 +411,7 @@ class Views(QObject):
         if self._closed:
             return
         self._closed = True
+        self._hovered = None
         self._removed.disconnect(self._on_removed)
         for timer in (self._read_soon, self._fit_soon):
             timer.stop()

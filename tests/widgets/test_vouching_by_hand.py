@@ -95,6 +95,24 @@ def test_keys_confirm_the_piece_under_the_mouse_and_the_chosen_structure(dock, d
     assert confirmed(dock)[PIECE].all()
 
 
+def test_what_is_under_a_mouse_that_rests_is_of_the_slice_and_the_mask_that_are_seen(
+    dock, drag, qtbot
+):
+    viewer, desk = dock.desk.viewer, dock.desk
+    canvas, none = canvas_of(viewer), Qt.MouseButton.NoButton
+    desk.select_labels()
+    status = desk.views.status
+    qtbot.wait(500)  # until the views have found their size
+    send(canvas, QEvent.Type.MouseMove, on_canvas(viewer, desk.labels, (5, 6, 20)), none, none)
+    qtbot.waitUntil(lambda: "organ" in status.text())
+    viewer.dims.set_current_step(0, 9)
+    qtbot.waitUntil(lambda: status.text() and "organ" not in status.text())
+    QTest.keyClick(canvas, Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    assert not confirmed(dock).any(), "the piece is on slices that are not seen"
+    desk.workbench.receive(BoxDone((0, 0, 0), np.ones_like(desk.case.turn.undo(desk.labels.data))))
+    qtbot.waitUntil(lambda: "organ" in status.text())
+
+
 def test_their_keys_do_nothing_else(dock, drag):
     keys = dock.desk.toolbox.keys
     mine = ("piece_right", "structure_right", "whose")
