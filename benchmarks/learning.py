@@ -2,6 +2,7 @@
 
     python benchmarks/learning.py --train OUT                    # the two models, 6 and 16 minutes
     python benchmarks/learning.py OUT [--seeds 0,1] [--strategies ours,no_gate] [--set steps=50]
+    python benchmarks/learning.py --train-whole OUT [--seeds 0]  # after ours; 16 minutes for each
 
 OUT is a folder. The data are those of ../shared/data/hippocampus: `start.safetensors` learned from
 the first 10 training cases, `all.safetensors` from all 160; the person corrects the other 150, in
@@ -17,6 +18,9 @@ confirmed; most are not: what is taught is mostly what was painted.
 * restart (like Cellpose): from the first model each time, on the corrected masks as wholes.
 * scratch (like nnU-Net): a new network each time, trained on the corrected masks as wholes.
 * none: no learning; its strokes say how hard the cases are.
+* whole, if it was trained: what whole masks of the same cases would have taught. It is trained as
+  `all` is, for as long, on the first 10 cases and the true masks of those that the seed's person
+  corrects by strokes.
 
 no_gate and restart have the steps and the augmentation of ours; scratch has as many in each of its
 trainings as ours had until then, or `--scratch-steps`. restart and scratch, who build on nothing,
@@ -34,7 +38,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -64,27 +68,41 @@ DATA = Path(__file__).parents[2] / "shared" / "data" / "hippocampus"
 FIRST, LAST = 10, 39  # cases that the starting model knows, and that nobody learns from
 MODELS = {"start": (6, FIRST), "all": (16, None)}  # minutes, and how many cases
 PERSON = SimulatedPerson(budget=10, brush_mm=5.0, ball=True, noise_mm=0.3, overlooks=0.1)
+WHOLE = "whole"
 PAIRS = ("no_gate", "restart", "scratch", "none")
 
 
 def train_models(out: Path) -> int:
-    """Both models, as a user would train them on a folder that holds no other case."""
+    """Both models."""
+    _, train, _ = hippocampi()
+    codes = (trained(out, name, n, train[:most]) for name, (n, most) in MODELS.items())
+    return next((code for code in codes if code), 0)
+
+
+def train_whole(out: Path, seed: int) -> int:
+    """The model of the first cases, and of those that the seed's person corrected, as they are."""
+    kept = json.loads((out / f"{Strategy.OURS}-{seed}.json").read_text(encoding="utf-8"))
+    names = [row["case"] for row in kept["rows"] if row["case"]]
+    _, train, _ = hippocampi()
+    by_name = {case.name: case for case in train}
+    cases = [*train[:FIRST], *(by_name[name] for name in names)]
+    return trained(out, f"{WHOLE}-{seed}", MODELS["all"][0], cases)
+
+
+def trained(out: Path, name: str, minutes: float, cases: Sequence[Case]) -> int:
+    """A model, as a user would train it on a folder that holds no other case; the exit status."""
     knobs = ("--set", "validation_fraction=0.2", "--set", "threads=1", "--set", "validations=6")
-    for name, (minutes, most) in MODELS.items():
-        folder = linked(out / f"{name}-cases", most)
-        path = out / f"{name}.safetensors"
-        words = ["train", folder, path, "--minutes", minutes, "--name", name, *knobs]
-        if code := medseg([str(word) for word in words]):
-            return code
-    return 0
+    folder, path = linked(out / f"{name}-cases", cases), out / f"{name}.safetensors"
+    words = ["train", folder, path, "--minutes", minutes, "--name", name, *knobs]
+    return medseg([str(word) for word in words])
 
 
-def linked(folder: Path, most: int | None) -> Path:
-    """The first training cases as a dataset of links, in their order, with their subjects."""
-    found, train, _ = hippocampi()
+def linked(folder: Path, cases: Sequence[Case]) -> Path:
+    """Cases as a dataset of links, in their order, with their subjects."""
+    found, *_ = hippocampi()
     for part in ("images", "labels"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    for case in train[:most]:
+    for case in cases:
         for part, path in (("images", case.images[0]), ("labels", case.mask)):
             link = folder / part / path.name
             if not link.exists():
@@ -92,8 +110,8 @@ def linked(folder: Path, most: int | None) -> Path:
     about = {
         "name": found.name,
         "labels": {label.name: label.value for label in found.labels},
-        "train_order": [case.name for case in train[:most]],
-        "subjects": {case.name: case.subject for case in train[:most]},
+        "train_order": [case.name for case in cases],
+        "subjects": {case.name: case.subject for case in cases},
     }
     (folder / "dataset.json").write_text(json.dumps(about), encoding="utf-8")
     return folder
@@ -139,21 +157,26 @@ def run(
     return list(rows)
 
 
-def best_possible(out: Path, knobs: SimulateConfig, sides: Sequence[Sequence[Case]]) -> float:
-    """Mean Dice of the model that learned from all cases; the first row of an empty run."""
-    segmenter = checkpoint.load(out / "all.safetensors")
+def score_of(model: Path, knobs: SimulateConfig, sides: Sequence[Sequence[Case]]) -> float:
+    """Mean Dice of a model on the validation cases; the first row of an empty run."""
+    segmenter = checkpoint.load(model)
     for event in simulate(segmenter, *sides, replace(knobs, strategy=Strategy.NONE, cases=1)):
         if isinstance(event, CaseDone):
             return event.row.dice_mean
     raise AssertionError("a simulation begins with a row")
 
 
-def report(rows: Sequence[Row], best: float, held: int) -> Iterator[str]:
+def report(
+    rows: Sequence[Row], best: float, whole: Mapping[int, float], held: int
+) -> Iterator[str]:
     """Both tables of the issue."""
     checks = sorted({row.cases for row in rows if row.dice})
     names = list(dict.fromkeys(row.strategy for row in rows))
     yield f"## Dice on {held} validation cases after so many corrected cases\n"
     yield f"Mean over the labels; mean ± standard deviation over seeds. All 160 cases: {best:.4f}\n"
+    if whole:
+        each = ", ".join(f"{score:.4f} (seed {seed})" for seed, score in whole.items())
+        yield f"Whole masks of the same cases: {each}\n"
     yield from table(
         ["strategy", *map(str, checks), "to all 160"],
         [
@@ -244,6 +267,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path, help="folder of the models, runs, table and chart")
     parser.add_argument("--train", action="store_true", help="make the two models first")
+    parser.add_argument("--train-whole", action="store_true", help="the models of whole masks")
     parser.add_argument("--strategies", default=",".join(Strategy), help="some of them")
     parser.add_argument("--seeds", default="0,1,2", help="which ones")
     parser.add_argument("--cases", type=int, default=20)
@@ -259,6 +283,9 @@ def main() -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     if given.train and (code := train_models(given.out)):
         return code
+    seeds = [int(seed) for seed in given.seeds.split(",")]
+    if given.train_whole:
+        return next((code for seed in seeds if (code := train_whole(given.out, seed))), 0)
     learning = gather(FineTuneConfig, None, given.set, {"threads": 1})
     torch.set_num_threads(learning.threads)
     knobs = SimulateConfig(
@@ -270,13 +297,15 @@ def main() -> int:
     _, train, validation = hippocampi()
     sides = train[FIRST:], validation[: given.held]
     rows: list[Row] = []
-    for seed in map(int, given.seeds.split(",")):
+    for seed in seeds:
         for name in given.strategies.split(","):
             rows += run(given.out, Strategy(name), seed, knobs, sides)
-    best = best_possible(given.out, knobs, sides)
+    best = score_of(given.out / "all.safetensors", knobs, sides)
+    models = {seed: given.out / f"{WHOLE}-{seed}.safetensors" for seed in seeds}
+    whole = {seed: score_of(path, knobs, sides) for seed, path in models.items() if path.exists()}
     out = sys.stdout.write
     out(f"# Learning from corrections, {date.today()}\n\n{machine()}\n\n")
-    out("\n".join(report(rows, best, len(sides[1]))) + "\n")
+    out("\n".join(report(rows, best, whole, len(sides[1]))) + "\n")
     write_csv(rows, given.out / "learning.csv")
     write_png(rows, given.out / "learning.png", knobs.goal, (best,))
     return 0
